@@ -1,0 +1,74 @@
+internal import Basics
+internal import HTTP
+
+/// Writes the head of the answer that goes to the client: what may pass of the upstream's, and what makes a per-user answer
+/// safe behind a cookie.
+///
+/// Withheld: hop-by-hop and framing fields, `Set-Cookie` and `WWW-Authenticate` unless the route passes them (an upstream's
+/// challenge would make a client start its own OAuth against a server it cannot talk to), `Access-Control-*` (ours), and
+/// anything that repeats credentials.
+enum AnswerRewrite {
+  struct Context {
+    var route: Route
+    /// `Access-Control-*` lines for an allowed foreign origin, or empty.
+    var crossOrigin: [UInt8]
+    var isEventStream: Bool
+    /// The body is delivered decoded, so its coding must not be named.
+    var dropsContentCoding: Bool
+    /// Protocol revisions since 2026-07-28 have no sessions: none is passed on.
+    var dropsMCPSessionID: Bool
+    /// `https` in front: tell browsers to keep it so.
+    var strictTransport: Bool
+  }
+
+  static func write(
+    to out: inout Buffer, head: borrowing ResponseHead, input: borrowing Buffer, context: borrowing Context
+  ) {
+    writeStatusLine(to: &out, head: head, input: input)
+    let isPersonal = context.route.authorization == .bearer
+    for slot in head.fields where passes(slot, input, context, isPersonal) {
+      out.append(from: input, slot.name)
+      out.append(": ")
+      out.append(from: input, slot.value)
+      out.append("\r\n")
+    }
+    if isPersonal {
+      // An answer made with a user's token is that user's alone, whatever the upstream says of caching.
+      out.append(
+        context.isEventStream
+          ? "Cache-Control: no-store, no-transform\r\nVary: Cookie, Origin\r\n"
+          : "Cache-Control: no-store\r\nVary: Cookie, Origin\r\n")
+    }
+    if context.isEventStream { out.append("X-Accel-Buffering: no\r\n") }
+    if !head.contains(.xContentTypeOptions) { out.append("X-Content-Type-Options: nosniff\r\n") }
+    if context.strictTransport { out.append("Strict-Transport-Security: max-age=31536000\r\n") }
+    out.append(context.crossOrigin)
+  }
+
+  private static func writeStatusLine(
+    to out: inout Buffer, head: borrowing ResponseHead, input: borrowing Buffer
+  ) {
+    out.append("HTTP/1.1 ")
+    out.append(decimal: UInt64(head.status))
+    out.append(UInt8(ascii: " "))
+    out.append(from: input, head.reason)
+    out.append("\r\n")
+  }
+
+  private static func passes(
+    _ slot: FieldSlot, _ input: borrowing Buffer, _ context: borrowing Context, _ isPersonal: Bool
+  ) -> Bool {
+    if slot.isHopByHop { return false }
+    switch slot.id {
+    case .other: return !input.equalsIgnoringCase(slot.name, "X-Accel-Buffering") || !context.isEventStream
+    case .setCookie, .setCookie2, .wwwAuthenticate:
+      return context.route.passResponseFields.contains(ASCII.lowercased(input.string(slot.name)))
+    case .authorization, .authenticationInfo, .cookie, .dpop, .serverTiming, .via, .date, .strictTransportSecurity:
+      return false
+    case .cacheControl, .pragma, .expires, .age: return !isPersonal
+    case .contentEncoding: return !context.dropsContentCoding
+    case .mcpSessionID: return !context.dropsMCPSessionID
+    default: return !slot.id.isCrossOriginAnswer
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/// Renders the Prometheus text exposition format 0.0.4.
+enum MetricsPage {
+  static func render(loops: LoopMetrics, control: ControlMetrics, routes: [String], sessions: Int) -> String {
+    var out = ""
+    counter(&out, "coatcheck_answers_total", "Answers by route and class of status.")
+    for (index, route) in routes.enumerated() {
+      for hundreds in 1...5 {
+        let value = loops.answers[index * 6 + hundreds]
+        if value > 0 {
+          out += "coatcheck_answers_total{route=\"\(escaped(route))\",status=\"\(hundreds)xx\"} \(value)\n"
+        }
+      }
+    }
+    out += "# HELP coatcheck_request_duration_seconds From the first byte of a request to the last of its answer.\n"
+    out += "# TYPE coatcheck_request_duration_seconds histogram\n"
+    var total: UInt64 = 0
+    for (index, bound) in LoopMetrics.bucketBounds.enumerated() {
+      total += loops.durationBuckets[index]
+      out += "coatcheck_request_duration_seconds_bucket{le=\"\(Double(bound) / 1_000_000)\"} \(total)\n"
+    }
+    out += "coatcheck_request_duration_seconds_bucket{le=\"+Inf\"} \(loops.durationCount)\n"
+    out += "coatcheck_request_duration_seconds_sum \(Double(loops.durationMicroseconds) / 1_000_000)\n"
+    out += "coatcheck_request_duration_seconds_count \(loops.durationCount)\n"
+    let counters: [(String, String, UInt64)] = [
+      ("coatcheck_client_received_bytes_total", "Bytes received from clients.", loops.bytesFromClients),
+      ("coatcheck_client_sent_bytes_total", "Bytes sent to clients.", loops.bytesToClients),
+      ("coatcheck_own_answers_total", "Answers of own endpoints and refusals without a route.", loops.ownEndpoints),
+      ("coatcheck_login_required_total", "Requests answered that a sign-in is needed.", loops.loginRequired),
+      ("coatcheck_consent_required_total", "Requests answered that consent is needed.", loops.consentRequired),
+      ("coatcheck_guard_refusals_total", "Requests refused for their origin, site or content.", loops.refusedByGuard),
+      ("coatcheck_replays_total", "Requests sent again with a refreshed token.", loops.replays),
+      ("coatcheck_upstream_failures_total", "Requests that got no answer from an upstream.", loops.upstreamFailures),
+      ("coatcheck_session_cache_misses_total", "Tickets a loop had to ask the control loop for.", loops.cacheMisses),
+      ("coatcheck_clients_gone_total", "Clients that left before their answer.", loops.clientsGone),
+      ("coatcheck_sign_ins_total", "Completed sign-ins.", control.signIns),
+      ("coatcheck_sign_in_failures_total", "Sign-ins that ended in an error page.", control.signInFailures),
+      ("coatcheck_sign_outs_total", "Sessions ended by their user.", control.signOuts),
+      ("coatcheck_consents_granted_total", "Consents that were given.", control.consentsGranted),
+      ("coatcheck_consents_declined_total", "Consents that were declined.", control.consentsDeclined),
+      ("coatcheck_token_refreshes_total", "Refreshes that brought a new token.", control.refreshes),
+      (
+        "coatcheck_token_refresh_failures_total", "Refreshes that failed for the moment.",
+        control.refreshFailuresTransient
+      ),
+      ("coatcheck_token_refreshes_refused_total", "Refreshes the provider refused for good.", control.refreshesRefused),
+      (
+        "coatcheck_provider_misconfigured_total", "Refusals of this installation by the provider: look at the log.",
+        control.providerMisconfigured
+      ),
+      ("coatcheck_store_errors_total", "Failed operations of the session store.", control.storeErrors),
+    ]
+    for (name, help, value) in counters {
+      counter(&out, name, help)
+      out += "\(name) \(value)\n"
+    }
+    gauge(&out, "coatcheck_client_connections", "Open client connections.", loops.openConnections)
+    gauge(&out, "coatcheck_cached_sessions", "Sessions in the loops' caches, counted once a loop.", loops.cachedSessions)
+    gauge(&out, "coatcheck_sessions", "Sessions held in memory.", UInt64(max(0, sessions)))
+    return out
+  }
+
+  private static func counter(_ out: inout String, _ name: String, _ help: String) {
+    out += "# HELP \(name) \(help)\n# TYPE \(name) counter\n"
+  }
+
+  private static func gauge(_ out: inout String, _ name: String, _ help: String, _ value: UInt64) {
+    out += "# HELP \(name) \(help)\n# TYPE \(name) gauge\n\(name) \(value)\n"
+  }
+
+  private static func escaped(_ text: String) -> String {
+    var out = ""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\\": out += "\\\\"
+      case "\"": out += "\\\""
+      case "\n": out += "\\n"
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out
+  }
+}

@@ -1,0 +1,51 @@
+internal import Wire
+
+/// Everything that ends a request here instead of at the upstream's own answer.
+///
+/// `RefusalAnswer` is the one place that turns a refusal into a status and words.
+enum Refusal: Sendable {
+  /// No session, or one whose tokens are gone and need the person to sign in.
+  case loginRequired
+  /// The provider or the upstream wants the person to agree to something; `link` is where that happens.
+  case consentRequired(scopes: [String], link: String, detail: String)
+  /// The person did what was asked, and the upstream still refuses: asking again would only go round in circles.
+  case consentExhausted(scopes: [String])
+  /// Only an administrator can grant it, or policy forbids it: no sign-in would help.
+  case consentBlocked(detail: String)
+  case foreignOrigin
+  case crossSite
+  case notJSON
+  case methodNotAllowed
+  case noRoute
+  /// The path could be read in two ways (dot segments, encoded slashes…).
+  case ambiguousPath
+  /// Header and body of an MCP request do not say the same; the text names the field.
+  case headerMismatch(String)
+  case invalidMessage(String)
+  /// `Mcp-Session-Id` that this user did not open.
+  case unknownMCPSession
+  case bodyTooLarge
+  /// The provider cannot be asked at the moment; seconds to wait, if it said so.
+  case providerUnavailable(retryAfter: Int?)
+  /// The provider refuses this installation, not this person.
+  case providerMisconfigured
+  case upstreamUnreachable
+  case upstreamTimeout
+  case upstreamBroken
+  case upstreamOverloaded
+  /// A redirect that must not be followed with a token.
+  case upstreamRedirect
+  case storeUnavailable
+}
+
+extension Refusal {
+  /// How a failure of `Wire` is told to the client: the detail stays in the log.
+  init(_ failure: UpstreamFailure) {
+    switch failure.kind {
+    case .resolve, .connect, .tls, .timeoutConnect: self = .upstreamUnreachable
+    case .timeoutHeaders: self = .upstreamTimeout
+    case .closedEarly, .badResponse: self = .upstreamBroken
+    case .overloaded: self = .upstreamOverloaded
+    }
+  }
+}

@@ -1,0 +1,93 @@
+internal import Basics
+
+/// What a refusal looks like from outside: the one table from failures to statuses and words.
+struct RefusalAnswer: Sendable {
+  var status: Int
+  /// `error.data.reason` of the JSON answer, stable for programs.
+  var reason: String
+  /// `error.code`: positive, because JSON-RPC and MCP keep the negative ones to themselves.
+  var code: Int
+  /// For people: a heading and what to do.
+  var title: String
+  var explanation: String
+  var retryAfter: Int?
+
+  init(_ refusal: Refusal) {
+    switch refusal {
+    case .loginRequired:
+      self.init(401, "login_required", 1001, "Please sign in", "Sign in to go on.")
+    case .consentRequired(let scopes, _, let detail):
+      let what = scopes.isEmpty ? detail : "It asks for: \(scopes.joined(separator: " "))."
+      self.init(403, "consent_required", 1002, "Your consent is needed", "The server needs your consent. \(what)")
+    case .consentExhausted(let scopes):
+      let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
+      self.init(
+        403, "consent_failed", 1003, "The server still refuses",
+        "You gave your consent, and the server refuses all the same.\(what) Ask its operator.")
+    case .consentBlocked(let detail):
+      self.init(
+        403, "consent_blocked", 1004, "An administrator has to allow this",
+        "You cannot allow this yourself. \(detail)")
+    case .foreignOrigin:
+      self.init(403, "origin_not_allowed", 1010, "Not allowed from there", "This origin may not call this server.")
+    case .crossSite:
+      self.init(
+        403, "cross_site_request", 1011, "Not allowed from there",
+        "The request was made by another site, so your session was not used for it.")
+    case .notJSON:
+      self.init(
+        415, "content_type_not_json", 1012, "Unsupported content type", "Send JSON-RPC as application/json.")
+    case .methodNotAllowed:
+      self.init(405, "method_not_allowed", 1013, "Method not allowed", "This address does not know that method.")
+    case .noRoute:
+      self.init(404, "no_route", 1014, "Nothing here", "No server is configured for this address.")
+    case .ambiguousPath:
+      self.init(
+        400, "ambiguous_path", 1015, "Bad address",
+        "The path has dot segments, doubled or encoded slashes, or broken escapes.")
+    case .headerMismatch(let field):
+      self.init(400, "header_mismatch", -32020, "Header mismatch", field)
+    case .invalidMessage(let detail):
+      self.init(400, "invalid_message", -32600, "Invalid message", detail)
+    case .unknownMCPSession:
+      self.init(404, "session_not_found", 1016, "Session not found", "Start a new MCP session with initialize.")
+    case .bodyTooLarge:
+      self.init(413, "body_too_large", 1017, "Too large", "The request body is larger than this server takes.")
+    case .providerUnavailable(let retryAfter):
+      self.init(
+        503, "provider_unavailable", 1020, "The sign-in service does not answer",
+        "Your session is kept. Try again in a moment.")
+      self.retryAfter = retryAfter ?? 5
+    case .providerMisconfigured:
+      self.init(
+        502, "provider_misconfigured", 1021, "The sign-in service refuses this server",
+        "This is not about you. The operator finds the cause in the log.")
+    case .upstreamUnreachable:
+      self.init(502, "upstream_unreachable", 1030, "The server cannot be reached", "Try again in a moment.")
+    case .upstreamTimeout:
+      self.init(504, "upstream_timeout", 1031, "The server does not answer", "It took too long. Try again later.")
+    case .upstreamBroken:
+      self.init(
+        502, "upstream_broken", 1032, "The server's answer was broken",
+        "It is not known whether the call was carried out.")
+    case .upstreamOverloaded:
+      self.init(503, "upstream_overloaded", 1033, "The server is busy", "Try again in a moment.")
+      retryAfter = 1
+    case .upstreamRedirect:
+      self.init(502, "upstream_redirect", 1034, "The server pointed elsewhere", "Its redirect was not followed.")
+    case .storeUnavailable:
+      self.init(
+        503, "session_store_unavailable", 1040, "Sessions cannot be read at the moment",
+        "Your session is kept. Try again in a moment.")
+      retryAfter = 5
+    }
+  }
+
+  private init(_ status: Int, _ reason: String, _ code: Int, _ title: String, _ explanation: String) {
+    self.status = status
+    self.reason = reason
+    self.code = code
+    self.title = title
+    self.explanation = explanation
+  }
+}

@@ -1,0 +1,56 @@
+internal import Basics
+internal import HTTP
+
+/// One configured route, resolved to what a request needs: prefix bytes, target, token slot.
+///
+/// Owner: shared and immutable, made once at start.
+final class Route: Sendable {
+  enum Authorization: Sendable { case bearer, none }
+
+  let index: Int
+  /// The prefix as configured: `/mcp`, or `/` for everything.
+  let path: String
+  let upstream: URLReference
+  let authorization: Authorization
+  /// A session is needed, or only used when there is one.
+  let needsSession: Bool
+  /// JSON-RPC is spoken here: bodies are looked into, refusals are JSON-RPC shaped, navigations are not expected.
+  let isMCP: Bool
+  /// Which of a session's tokens goes upstream; nil where none does.
+  let credentialSlot: Int?
+  /// The scopes that the route's token is asked with.
+  let scope: [String]
+  let resource: String?
+  /// Names of cookies that may pass to the upstream.
+  let passCookies: [String]
+  /// Names of upstream response fields that may reach the client although they are withheld by default. Lower case.
+  let passResponseFields: [String]
+  /// Written on every upstream request of the route: `Host`, forwarding fields, `Via`.
+  let fixedFields: [UInt8]
+  /// What the path prefix is replaced by, without a trailing slash.
+  let upstreamPath: [UInt8]
+
+  init(
+    index: Int, path: String, upstream: URLReference, authorization: Authorization, needsSession: Bool, isMCP: Bool,
+    credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String], passResponseFields: [String],
+    publicURL: URLReference
+  ) {
+    self.index = index
+    self.path = path
+    self.upstream = upstream
+    self.authorization = authorization
+    self.needsSession = needsSession
+    self.isMCP = isMCP
+    self.credentialSlot = credentialSlot
+    self.scope = scope
+    self.resource = resource
+    self.passCookies = passCookies
+    self.passResponseFields = passResponseFields.map { ASCII.lowercased($0) }
+    var fixed = "Host: \(upstream.authority)\r\n"
+    fixed += "X-Forwarded-Proto: \(publicURL.scheme)\r\nX-Forwarded-Host: \(publicURL.authority)\r\nVia: 1.1 coatcheck\r\n"
+    fixedFields = Array(fixed.utf8)
+    var prefix = upstream.path
+    while prefix.hasSuffix("/") { prefix.removeLast() }
+    upstreamPath = Array(prefix.utf8)
+  }
+}

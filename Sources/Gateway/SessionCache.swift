@@ -1,0 +1,68 @@
+internal import Basics
+internal import Sessions
+
+/// One data loop's view of the sessions it has met, keyed by ticket hash.
+///
+/// Owner: its loop. Bound: `capacity` entries; when full, entries that were not used for `quietPeriod` go first, then all
+/// (the control loop has them still). Invariant: an entry's snapshot is never older than the last change that was broadcast.
+struct SessionCache {
+  /// One ticket's entry. A class, so the hot path changes `lastSeen` in place.
+  final class Entry {
+    fileprivate(set) var snapshot: SessionSnapshot
+    /// When a request last used it, for the idle timeout.
+    var lastSeen: Timestamp
+    /// When `lastSeen` was last told to the control loop.
+    var lastReported: Timestamp
+    /// The generation for which a background refresh was asked already.
+    var refreshAskedAt: UInt64 = .max
+
+    init(snapshot: SessionSnapshot, lastSeen: Timestamp) {
+      self.snapshot = snapshot
+      self.lastSeen = lastSeen
+      lastReported = lastSeen
+    }
+  }
+
+  private var entries: [TicketHash: Entry] = [:]
+  /// Tickets that stand for another session's ticket since a step-up, so a change finds them too.
+  private var aliases: [TicketHash: [TicketHash]] = [:]
+  private let capacity: Int
+  private let quietPeriod: Duration = .seconds(300)
+
+  init(capacity: Int = 100_000) { self.capacity = capacity }
+
+  var count: Int { entries.count }
+
+  /// The entry of a ticket, if it is known here.
+  func entry(for ticket: TicketHash) -> Entry? { entries[ticket] }
+
+  /// Remembers a session under the ticket it was asked by.
+  mutating func insert(_ snapshot: SessionSnapshot, ticket: TicketHash, now: Timestamp) -> Entry {
+    if entries.count >= capacity { makeRoom(now: now) }
+    if ticket != snapshot.hash { aliases[snapshot.hash, default: []].append(ticket) }
+    let entry = Entry(snapshot: snapshot, lastSeen: max(now, snapshot.lastSeen))
+    entries[ticket] = entry
+    return entry
+  }
+
+  /// Takes over a change. A snapshot that is older than what is known is ignored: broadcasts of two threads may cross.
+  mutating func update(_ snapshot: SessionSnapshot) {
+    for ticket in [snapshot.hash] + (aliases[snapshot.hash] ?? []) {
+      guard let entry = entries[ticket], entry.snapshot.generation <= snapshot.generation else { continue }
+      entry.snapshot = snapshot
+    }
+  }
+
+  /// Forgets a session that ended, under all its tickets.
+  mutating func remove(_ session: TicketHash) {
+    entries[session] = nil
+    for ticket in aliases.removeValue(forKey: session) ?? [] { entries[ticket] = nil }
+  }
+
+  private mutating func makeRoom(now: Timestamp) {
+    let limit = now - quietPeriod
+    entries = entries.filter { $0.value.lastSeen > limit }
+    if entries.count >= capacity { entries.removeAll() }
+    aliases = aliases.filter { $0.value.contains { entries[$0] != nil } }
+  }
+}

@@ -1,0 +1,90 @@
+internal import Basics
+internal import HTTP
+
+/// Writes the head of the request that goes upstream: what may pass of the client's, our own fields, the token.
+///
+/// Never passed: hop-by-hop and framing fields (`Wire` writes those), credentials and identity assertions in any form, forwarding
+/// fields (set here), `Origin` and fetch metadata (already judged; MCP servers refuse foreign origins), cookies unless the
+/// route names them.
+enum UpstreamRequest {
+  /// What differs from request to request besides the head itself.
+  struct Additions {
+    /// `Authorization: …\r\n`, or empty.
+    var authorization: [UInt8]
+    /// `X-Forwarded-For: …\r\n` and `Forwarded: …\r\n` of this connection, or empty when they must be built from a chain.
+    var forwarding: [UInt8]
+    var requestID: UInt64
+  }
+
+  /// - Parameter out: receives request line and field lines, without the empty line.
+  static func write(
+    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route, additions: borrowing Additions
+  ) {
+    writeLine(to: &out, head: head, input: input, route: route)
+    out.append(route.fixedFields)
+    out.append(additions.forwarding)
+    out.append("X-Request-ID: ")
+    out.append(hex: additions.requestID)
+    out.append("\r\n")
+    for slot in head.fields where passes(slot) {
+      // Name, colon, value as they came: a field the proxy does not know passes byte for byte.
+      out.append(from: input, slot.name)
+      out.append(": ")
+      out.append(from: input, slot.value)
+      out.append("\r\n")
+    }
+    if !route.passCookies.isEmpty { writeCookies(to: &out, head: head, input: input, names: route.passCookies) }
+    out.append(additions.authorization)
+  }
+
+  private static func writeLine(
+    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route
+  ) {
+    out.append(from: input, head.methodRange)
+    out.append(UInt8(ascii: " "))
+    let before = out.count
+    out.append(route.upstreamPath)
+    // The prefix "/" keeps the slash of what follows; "/mcp" is replaced as a whole.
+    let kept = route.path == "/" ? 0 : route.path.utf8.count
+    let rest = min(head.path.lowerBound + kept, head.path.upperBound)..<head.path.upperBound
+    out.append(from: input, rest)
+    if out.count == before { out.append(UInt8(ascii: "/")) }
+    if let query = head.query {
+      out.append(UInt8(ascii: "?"))
+      out.append(from: input, query)
+    }
+    out.append(" HTTP/1.1\r\n")
+  }
+
+  @inline(__always)
+  private static func passes(_ slot: FieldSlot) -> Bool {
+    if slot.isHopByHop { return false }
+    let id = slot.id
+    if id == .other { return true }
+    if id.isCredential || id.isForwarding || id.isRequestOverride { return false }
+    switch id {
+    case .origin, .referer, .secFetchSite, .secFetchMode, .secFetchDest, .secFetchUser, .xRequestID,
+      .accessControlRequestMethod, .accessControlRequestHeaders, .accessControlRequestPrivateNetwork:
+      return false
+    default:
+      return true
+    }
+  }
+
+  private static func writeCookies(
+    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, names: [String]
+  ) {
+    var kept: [String] = []
+    for slot in head.fields where slot.id == .cookie {
+      for pair in input.string(slot.value).split(separator: ";") {
+        let trimmed = pair.drop { $0 == " " }
+        guard let name = trimmed.split(separator: "=", maxSplits: 1).first, names.contains(String(name)) else { continue }
+        kept.append(String(trimmed))
+      }
+    }
+    guard !kept.isEmpty else { return }
+    out.append("Cookie: ")
+    out.append(kept.joined(separator: "; "))
+    out.append("\r\n")
+  }
+}
