@@ -1,0 +1,130 @@
+internal import Glibc
+
+// The Glibc overlay hides `memmem(3)` behind `_GNU_SOURCE`. Four word-sized arguments and a word-sized result are passed
+// the same way in Swift's and C's calling conventions on all 64-bit platforms.
+@_silgen_name("memmem")
+private func memmem(
+  _ haystack: UnsafeRawPointer, _ haystackCount: Int, _ needle: UnsafeRawPointer, _ needleCount: Int
+) -> UnsafeMutableRawPointer?
+
+// Reading: searching, comparing and copying out. Every range counts from the first readable byte and traps when it is
+// not readable, since ranges come from our own parsers, never from the network.
+extension Buffer {
+  /// Shows the readable bytes to C: `write(2)`, `SSL_write`, hashing. The pointer is valid only inside `body`.
+  @inlinable public borrowing func withBytes<R, E: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R {
+    try unsafe body(UnsafeRawBufferPointer(start: start, count: count))
+  }
+
+  /// The offset of the first `byte` at or after `from`, or nil.
+  public borrowing func firstIndex(of byte: UInt8, from: Int = 0) -> Int? {
+    precondition(from >= 0, "negative offset")
+    guard from < count else { return nil }
+    guard let hit = unsafe memchr(start + from, Int32(byte), count - from) else { return nil }
+    return unsafe hit - UnsafeMutableRawPointer(start)
+  }
+
+  /// The offset of the first `byte` inside `range`, or nil.
+  public borrowing func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
+    check(range)
+    guard !range.isEmpty, let hit = unsafe memchr(start + range.lowerBound, Int32(byte), range.count) else {
+      return nil
+    }
+    return unsafe hit - UnsafeMutableRawPointer(start)
+  }
+
+  /// The offset of the first occurrence of `needle` inside `range`, or nil.
+  public borrowing func find(_ needle: StaticString, in range: Range<Int>) -> Int? {
+    check(range)
+    guard
+      let hit = unsafe memmem(
+        start + range.lowerBound, range.count, needle.utf8Start, needle.utf8CodeUnitCount)
+    else { return nil }
+    return unsafe hit - UnsafeMutableRawPointer(start)
+  }
+
+  /// The offset of the first occurrence of `needle` inside `range`, or nil. An empty needle is found at once.
+  public borrowing func find(_ needle: [UInt8], in range: Range<Int>) -> Int? {
+    check(range)
+    return unsafe needle.withUnsafeBytes { bytes -> Int? in
+      guard let address = bytes.baseAddress, !needle.isEmpty else { return range.lowerBound }
+      guard let hit = unsafe memmem(start + range.lowerBound, range.count, address, bytes.count) else {
+        return nil
+      }
+      return unsafe hit - UnsafeMutableRawPointer(start)
+    }
+  }
+
+  /// Whether the bytes of `range` are exactly those of `literal`.
+  public borrowing func equals(_ range: Range<Int>, _ literal: StaticString) -> Bool {
+    check(range)
+    let length = literal.utf8CodeUnitCount
+    return unsafe range.count == length && memcmp(start + range.lowerBound, literal.utf8Start, length) == 0
+  }
+
+  /// Whether the bytes of `range` are exactly `bytes`.
+  public borrowing func equals(_ range: Range<Int>, _ bytes: [UInt8]) -> Bool {
+    check(range)
+    guard range.count == bytes.count else { return false }
+    return unsafe bytes.withUnsafeBufferPointer { other in
+      guard let address = other.baseAddress else { return true }
+      return unsafe memcmp(start + range.lowerBound, address, range.count) == 0
+    }
+  }
+
+  /// Whether the bytes of `range` are those of `literal`, ASCII letters compared without case.
+  public borrowing func equalsIgnoringCase(_ range: Range<Int>, _ literal: StaticString) -> Bool {
+    check(range)
+    let length = literal.utf8CodeUnitCount
+    guard range.count == length else { return false }
+    let bytes = unsafe start + range.lowerBound
+    let other = unsafe literal.utf8Start
+    for i in 0..<length where unsafe ASCII.lowercased(bytes[i]) != ASCII.lowercased(other[i]) {
+      return false
+    }
+    return true
+  }
+
+  /// Whether two ranges of this buffer hold the same bytes, ASCII letters compared without case.
+  public borrowing func equalsIgnoringCase(_ range: Range<Int>, _ other: Range<Int>) -> Bool {
+    check(range)
+    check(other)
+    guard range.count == other.count else { return false }
+    for i in 0..<range.count {
+      let (a, b) = unsafe (start[range.lowerBound + i], start[other.lowerBound + i])
+      if ASCII.lowercased(a) != ASCII.lowercased(b) { return false }
+    }
+    return true
+  }
+
+  /// Whether the bytes of `range` begin with `literal`.
+  public borrowing func hasPrefix(_ range: Range<Int>, _ literal: StaticString) -> Bool {
+    let length = literal.utf8CodeUnitCount
+    return range.count >= length && equals(range.lowerBound..<range.lowerBound + length, literal)
+  }
+
+  /// A copy of all readable bytes.
+  public borrowing func array() -> [UInt8] { array(0..<count) }
+
+  /// A copy of the bytes of `range`.
+  public borrowing func array(_ range: Range<Int>) -> [UInt8] {
+    check(range)
+    return unsafe [UInt8](UnsafeBufferPointer(start: start + range.lowerBound, count: range.count))
+  }
+
+  /// The readable bytes as text, invalid UTF-8 repaired. For the cold path.
+  public borrowing func string() -> String { string(0..<count) }
+
+  /// The bytes of `range` as text, invalid UTF-8 repaired. For the cold path: it allocates.
+  public borrowing func string(_ range: Range<Int>) -> String {
+    check(range)
+    return unsafe String(
+      decoding: UnsafeBufferPointer(start: start + range.lowerBound, count: range.count), as: UTF8.self)
+  }
+
+  /// Traps unless `range` is readable.
+  @inlinable borrowing func check(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "Buffer range out of range")
+  }
+}

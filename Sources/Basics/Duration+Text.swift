@@ -1,0 +1,88 @@
+// Durations as configuration files write them.
+extension Duration {
+  /// Whole milliseconds, rounded towards zero, held at the limits of `Int64`.
+  public var milliseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+    guard !overflow else { return seconds < 0 ? .min : .max }
+    let (sum, sumOverflow) = product.addingReportingOverflow(attoseconds / 1_000_000_000_000_000)
+    return sumOverflow ? (seconds < 0 ? .min : .max) : sum
+  }
+
+  /// Whole nanoseconds of a duration that is not negative, held at `UInt64.max`. Negative durations give 0.
+  public var nanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    guard !overflow else { return .max }
+    let (sum, sumOverflow) = product.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
+    return sumOverflow ? .max : sum
+  }
+
+  /// A whole number with one unit: `250ms`, `30s`, `5m`, `8h`, `7d`. Nil for anything else, a sign included, and for
+  /// more than 36,500 days.
+  public init?(text: String) {
+    let digits = text.utf8.prefix(while: ASCII.isDigit)
+    guard !digits.isEmpty, digits.count <= 15, let number = Int64(String(digits) ?? "") else { return nil }
+    let perUnit: Int64
+    switch text.utf8.dropFirst(digits.count) {
+    case let unit where unit.elementsEqual("ms".utf8): perUnit = 1
+    case let unit where unit.elementsEqual("s".utf8): perUnit = 1000
+    case let unit where unit.elementsEqual("m".utf8): perUnit = 60_000
+    case let unit where unit.elementsEqual("h".utf8): perUnit = 3_600_000
+    case let unit where unit.elementsEqual("d".utf8): perUnit = 86_400_000
+    default: return nil
+    }
+    let (milliseconds, overflow) = number.multipliedReportingOverflow(by: perUnit)
+    guard !overflow, milliseconds <= 36_500 * 86_400_000 else { return nil }
+    self = .milliseconds(milliseconds)
+  }
+
+  /// The shortest text that ``init(text:)`` reads back to this duration (whole milliseconds).
+  public var text: String {
+    let milliseconds = self.milliseconds
+    guard milliseconds != 0 else { return "0s" }
+    for (size, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")] as [(Int64, String)]
+    where milliseconds % size == 0 {
+      return "\(milliseconds / size)\(unit)"
+    }
+    return "\(milliseconds)ms"
+  }
+}
+
+/// A number of bytes as configuration files write it.
+public struct ByteSize: Sendable, Hashable, Comparable, CustomStringConvertible {
+  /// The number of bytes; never negative.
+  public let bytes: Int
+
+  /// A size of `bytes`, at least zero.
+  public init(bytes: Int) { self.bytes = max(0, bytes) }
+
+  /// A whole number with one unit: `512B`, `16KiB`, `4MiB`, `1GiB`. Nil for anything else and for more than 1 TiB.
+  public init?(text: String) {
+    let digits = text.utf8.prefix(while: ASCII.isDigit)
+    guard !digits.isEmpty, digits.count <= 13, let number = Int(String(digits) ?? "") else { return nil }
+    let shift: Int
+    switch text.utf8.dropFirst(digits.count) {
+    case let unit where unit.elementsEqual("B".utf8): shift = 0
+    case let unit where unit.elementsEqual("KiB".utf8): shift = 10
+    case let unit where unit.elementsEqual("MiB".utf8): shift = 20
+    case let unit where unit.elementsEqual("GiB".utf8): shift = 30
+    default: return nil
+    }
+    let (size, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
+    guard !overflow, size <= 1 << 40 else { return nil }
+    bytes = size
+  }
+
+  /// The shortest text that ``init(text:)`` reads back.
+  public var description: String {
+    guard bytes > 0 else { return "0B" }
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] where bytes % (1 << shift) == 0 {
+      return "\(bytes >> shift)\(unit)"
+    }
+    return "\(bytes)B"
+  }
+
+  public static func < (a: ByteSize, b: ByteSize) -> Bool { a.bytes < b.bytes }
+}
