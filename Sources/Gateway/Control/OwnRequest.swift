@@ -10,8 +10,6 @@ struct OwnRequest: Sendable {
   /// The body, at most `OwnEndpoints.maxBodyBytes`.
   var body: [UInt8]
   var evidence: CallerEvidence
-  /// The allowed foreign origin that asks, as it wrote itself.
-  var allowedOrigin: String?
   /// `Referer` reduced to a path of this origin, if it was one.
   var refererPath: String?
   /// The client's address, for logs and for limits on attempts.

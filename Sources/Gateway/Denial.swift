@@ -2,8 +2,8 @@ internal import Wire
 
 /// Everything that ends a request here instead of at the upstream's own answer.
 ///
-/// `RefusalAnswer` is the one place that turns a refusal into a status and words.
-enum Refusal: Sendable {
+/// `DenialAnswer` is the one place that turns a denial into a status and words.
+enum Denial: Sendable {
   /// No session, or one whose tokens are gone and need the person to sign in.
   case loginRequired
   /// The provider or the upstream wants the person to agree to something; `link` is where that happens.
@@ -36,9 +36,13 @@ enum Refusal: Sendable {
   /// A redirect that must not be followed with a token.
   case upstreamRedirect
   case storeUnavailable
+  /// The proxy is shutting down.
+  case stopping
+  /// The request broke off or broke the grammar after its head; the status says which.
+  case malformedRequest(Int)
 }
 
-extension Refusal {
+extension Denial {
   /// How a failure of `Wire` is told to the client: the detail stays in the log.
   init(_ failure: UpstreamFailure) {
     switch failure.kind {
@@ -46,6 +50,10 @@ extension Refusal {
     case .timeoutHeaders: self = .upstreamTimeout
     case .closedEarly, .badResponse: self = .upstreamBroken
     case .overloaded: self = .upstreamOverloaded
+    case .stopping: self = .stopping
+    case .requestMalformed: self = .malformedRequest(400)
+    case .requestTimeout: self = .malformedRequest(408)
+    case .requestTooLong: self = .bodyTooLarge
     }
   }
 }

@@ -1,7 +1,7 @@
 internal import Basics
 
-/// What a refusal looks like from outside: the one table from failures to statuses and words.
-struct RefusalAnswer: Sendable {
+/// What a denial looks like from outside: the one table from failures to statuses and words.
+struct DenialAnswer: Sendable {
   var status: Int
   /// `error.data.reason` of the JSON answer, stable for programs.
   var reason: String
@@ -12,8 +12,8 @@ struct RefusalAnswer: Sendable {
   var explanation: String
   var retryAfter: Int?
 
-  init(_ refusal: Refusal) {
-    switch refusal {
+  init(_ denial: Denial) {
+    switch denial {
     case .loginRequired:
       self.init(401, "login_required", 1001, "Please sign in", "Sign in to go on.")
     case .consentRequired(let scopes, _, let detail):
@@ -80,6 +80,11 @@ struct RefusalAnswer: Sendable {
         503, "session_store_unavailable", 1040, "Sessions cannot be read at the moment",
         "Your session is kept. Try again in a moment.")
       retryAfter = 5
+    case .stopping:
+      self.init(503, "stopping", 1041, "This server is restarting", "Try again in a moment.")
+      retryAfter = 1
+    case .malformedRequest(let status):
+      self.init(status, "malformed_request", 1042, "Bad request", "The request was broken or came too slowly.")
     }
   }
 

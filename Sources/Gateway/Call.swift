@@ -1,0 +1,56 @@
+internal import Basics
+internal import MCP
+internal import Wire
+
+/// What the pipeline knows about the exchange at hand. One object a connection, reset for each request.
+///
+/// Owner: the loop of the connection.
+final class Call {
+  /// Where a request stands. Each case names what it waits for.
+  enum Phase: Equatable {
+    case idle
+    /// The body of a JSON-RPC message, to look into it.
+    case awaitingBody
+    /// The control loop: session, token, or an own endpoint's answer.
+    case awaitingControl
+    /// The upstream.
+    case forwarded
+    /// A complete answer was handed over.
+    case answered
+  }
+
+  /// `Exchange.sequence` this state belongs to.
+  var sequence: UInt64 = 0
+  var requestID: UInt64 = 0
+  var phase = Phase.idle
+  var evidence = CallerEvidence()
+  /// nil for own endpoints and for addresses without a route.
+  var route: Route?
+  /// The JSON-RPC message in the body, where the route speaks it and the body was short enough to look into.
+  var message: MessageEnvelope?
+  var isModern = false
+  var session: SessionCache.Entry?
+  /// The token the upstream request went out with.
+  var credential: SessionSnapshot.Credential?
+  /// The request was sent again with a refreshed token already.
+  var hasReplayed = false
+  /// An answer is being decoded for inspection; its coding, if any.
+  var isCodedAnswer = false
+  /// `X-Forwarded-For` and `Forwarded` lines of this connection, made at its first request.
+  var forwarding: [UInt8]?
+  var outcome: StaticString = "answered"
+
+  func reset(sequence: UInt64, requestID: UInt64) {
+    self.sequence = sequence
+    self.requestID = requestID
+    phase = .idle
+    route = nil
+    message = nil
+    isModern = false
+    session = nil
+    credential = nil
+    hasReplayed = false
+    isCodedAnswer = false
+    outcome = "answered"
+  }
+}

@@ -1,0 +1,63 @@
+internal import Basics
+internal import Configuration
+
+/// Names and attributes of the cookies the proxy sets: one for the session and, while a sign-in is under way, one for each attempt.
+///
+/// All are `HttpOnly`, `Path=/`, without `Domain`, and over https `Secure` with the `__Host-` prefix, which a sibling host
+/// cannot forge (RFC 6265bis §4.1.3.2). Values are random; nothing is stored in the browser.
+struct CookieJar: Sendable {
+  /// Attempts kept at once; the oldest goes first. Bounds the request header (RFC 6265 §6.1).
+  static let maxAttempts = 5
+
+  let sessionName: String
+  private let attemptPrefix: String
+  private let attributes: String
+  private let sameSite: String
+  private let attemptLifetime: Int
+
+  /// - Parameters:
+  ///   - isSecure: the public URL is https.
+  ///   - sessionName: the configured name, already carrying its prefix.
+  init(isSecure: Bool, sessionName: String, sameSite: String, attemptLifetime: Duration) {
+    self.sessionName = sessionName
+    attemptPrefix = (isSecure ? "__Host-" : "") + "coatcheck-tx-"
+    attributes = "; Path=/; HttpOnly" + (isSecure ? "; Secure" : "")
+    self.sameSite = sameSite
+    self.attemptLifetime = Int(attemptLifetime.components.seconds)
+  }
+
+  /// No `Max-Age`: the cookie ends with the browser, the session ends at the server.
+  func session(_ ticket: Secret) -> String {
+    "\(sessionName)=\(ticket.reveal())\(attributes); SameSite=\(sameSite)"
+  }
+
+  func expiredSession() -> String { "\(sessionName)=\(attributes); SameSite=\(sameSite); Max-Age=0" }
+
+  /// A new attempt's short name: sorts by time, so the oldest can be told without a server-side list.
+  func newAttempt(now: Timestamp) -> String {
+    let time = String(UInt64(max(0, now.milliseconds)), radix: 36)
+    return time + "-" + RandomBytes.token(bits: 48).filter { $0.isLetter || $0.isNumber }
+  }
+
+  /// `Lax`: the provider's answer arrives as a top-level GET and must bring it along.
+  func attempt(_ name: String, value: Secret) -> String {
+    "\(attemptPrefix)\(name)=\(value.reveal())\(attributes); SameSite=Lax; Max-Age=\(attemptLifetime)"
+  }
+
+  func expiredAttempt(_ name: String) -> String {
+    "\(attemptPrefix)\(name)=\(attributes); SameSite=Lax; Max-Age=0"
+  }
+
+  /// The value an attempt's cookie was sent with.
+  func attemptValue(_ name: String, in cookies: [(name: String, value: String)]) -> String? {
+    cookies.first { $0.name == attemptPrefix + name }?.value
+  }
+
+  /// Attempts to expire so that one more fits.
+  func surplusAttempts(in cookies: [(name: String, value: String)]) -> [String] {
+    let names = cookies.filter { $0.name.hasPrefix(attemptPrefix) }.map { String($0.name.dropFirst(attemptPrefix.count)) }
+      .filter { $0.utf8.count <= 64 && $0.utf8.allSatisfy { ASCII.isLetter($0) || ASCII.isDigit($0) || $0 == 0x2D } }
+    let surplus = names.count - (CookieJar.maxAttempts - 1)
+    return surplus > 0 ? Array(names.sorted().prefix(surplus)) : []
+  }
+}

@@ -1,0 +1,121 @@
+internal import Basics
+internal import JSON
+
+/// One walk to the provider and back, kept at the server between the redirect and the callback (RFC 9700 §4.7).
+///
+/// It is stored sealed under the hash of `state`, lives ten minutes and is taken once. Nothing of it is in the browser but the
+/// random value of its cookie, so a callback works only in the browser that started it.
+struct SignInAttempt: Sendable {
+  /// What the walk is for.
+  enum Purpose: Sendable, Equatable {
+    case signIn
+    /// More consent for one route's token, asked by a session that exists.
+    case consent(Consent)
+  }
+
+  struct Consent: Sendable, Equatable {
+    /// The session that asked, as lower-case hex of its ticket's hash.
+    var session: String
+    /// Who asked: the same person must come back.
+    var issuer: String
+    var subject: String
+    var routeIndex: Int
+    /// What the upstream asked for, without what was granted before.
+    var scopes: [String]
+    var claims: String?
+    var acrValues: [String]
+    var maxAge: Int?
+  }
+
+  /// How long the person may take.
+  static let lifetime = Duration.seconds(600)
+
+  /// The short name of the attempt's cookie.
+  var cookieName: String
+  /// SHA-256 of the cookie's value, base64url.
+  var cookieHash: String
+  var nonce: String
+  var codeVerifier: Secret
+  /// Recorded before the redirect, compared with `iss` after it (RFC 9207).
+  var issuer: String
+  /// A path of this origin.
+  var returnTo: String
+  /// What was asked at the authorization endpoint.
+  var scope: [String]
+  /// The resource that the code will be redeemed for.
+  var resource: String?
+  var purpose: Purpose
+
+  /// The stored form.
+  func encoded() -> [UInt8] {
+    var members: [(String, JSONValue)] = [
+      ("cookie", .string(cookieName)), ("cookie_hash", .string(cookieHash)), ("nonce", .string(nonce)),
+      ("verifier", .string(codeVerifier.reveal())), ("issuer", .string(issuer)), ("return_to", .string(returnTo)),
+      ("scope", .array(scope.map { .string($0) })),
+    ]
+    if let resource { members.append(("resource", .string(resource))) }
+    if case .consent(let consent) = purpose { members.append(("consent", consent.json)) }
+    return JSONValue.object(JSONObject(members)).serializedBytes()
+  }
+
+  /// Reads the stored form; nil when it is not one.
+  init?(encoded: [UInt8]) {
+    guard let value = try? JSONValue.parse(encoded), let cookieName = value["cookie"]?.string,
+      let cookieHash = value["cookie_hash"]?.string, let nonce = value["nonce"]?.string,
+      let verifier = value["verifier"]?.string, let issuer = value["issuer"]?.string,
+      let returnTo = value["return_to"]?.string, let scope = value["scope"]?.strings
+    else { return nil }
+    self.cookieName = cookieName
+    self.cookieHash = cookieHash
+    self.nonce = nonce
+    codeVerifier = Secret(verifier)
+    self.issuer = issuer
+    self.returnTo = returnTo
+    self.scope = scope
+    resource = value["resource"]?.string
+    if let consent = value["consent"] {
+      guard let parsed = Consent(json: consent) else { return nil }
+      purpose = .consent(parsed)
+    } else {
+      purpose = .signIn
+    }
+  }
+
+  init(
+    cookieName: String, cookieHash: String, nonce: String, codeVerifier: Secret, issuer: String, returnTo: String,
+    scope: [String], resource: String?, purpose: Purpose
+  ) {
+    self.cookieName = cookieName
+    self.cookieHash = cookieHash
+    self.nonce = nonce
+    self.codeVerifier = codeVerifier
+    self.issuer = issuer
+    self.returnTo = returnTo
+    self.scope = scope
+    self.resource = resource
+    self.purpose = purpose
+  }
+}
+
+extension SignInAttempt.Consent {
+  var json: JSONValue {
+    var members: [(String, JSONValue)] = [
+      ("session", .string(session)), ("issuer", .string(issuer)), ("subject", .string(subject)),
+      ("route", .number(JSONNumber(routeIndex))), ("scopes", .array(scopes.map { .string($0) })),
+      ("acr_values", .array(acrValues.map { .string($0) })),
+    ]
+    if let claims { members.append(("claims", .string(claims))) }
+    if let maxAge { members.append(("max_age", .number(JSONNumber(maxAge)))) }
+    return .object(JSONObject(members))
+  }
+
+  init?(json: JSONValue) {
+    guard let session = json["session"]?.string, let issuer = json["issuer"]?.string,
+      let subject = json["subject"]?.string, let route = json["route"]?.int64, let scopes = json["scopes"]?.strings,
+      let acrValues = json["acr_values"]?.strings
+    else { return nil }
+    self.init(
+      session: session, issuer: issuer, subject: subject, routeIndex: Int(route), scopes: scopes,
+      claims: json["claims"]?.string, acrValues: acrValues, maxAge: json["max_age"]?.int64.map { Int($0) })
+  }
+}

@@ -1,0 +1,120 @@
+internal import Basics
+internal import HTTP
+internal import JSON
+internal import MCP
+internal import Wire
+
+/// Answers the proxy makes itself, in the caller's own way: a redirect for a page that navigates, a page for a person, JSON for the rest.
+extension DataLoop {
+  /// Ends a request with a denial.
+  func deny(_ x: Exchange, _ call: Call, _ denial: Denial) {
+    let plain = DenialAnswer(denial)
+    if case .loginRequired = denial { metrics.loginRequired &+= 1 }
+    call.outcome = "denied"
+    if let redirect = navigationTarget(of: denial, x, call) { return answer(x, call, .seeOther(redirect)) }
+    if call.evidence.isNavigation, call.route?.isMCP != true {
+      let action = plain.status == 401 ? ("Sign in", loginURL(x, call, isAbsolute: false)) : nil
+      return answer(
+        x, call,
+        .page(
+          plain.status,
+          Pages.problem(
+            title: plain.title, explanation: plain.explanation, requestID: hex(call.requestID), action: action)))
+    }
+    var response = OwnResponse(
+      status: plain.status, fields: [("Content-Type", "application/json")] + SecurityFields.api,
+      body: denialBody(denial, call: call, x))
+    if plain.status == 401 { response.fields.append(("WWW-Authenticate", challenge)) }
+    if plain.status == 405 { response.fields.append(("Allow", "GET, POST, DELETE, OPTIONS")) }
+    if let seconds = plain.retryAfter { response.fields.append(("Retry-After", String(seconds))) }
+    answer(x, call, response)
+  }
+
+  /// A page that navigates is taken to where the way goes on. On an MCP route only what the browser itself declared a navigation
+  /// counts: an MCP client must never meet a redirect.
+  private func navigationTarget(of denial: Denial, _ x: Exchange, _ call: Call) -> String? {
+    guard case .loginRequired = denial else { return nil }
+    let navigates = call.route?.isMCP == true ? call.evidence.isDeclaredNavigation : call.evidence.isNavigation
+    return navigates ? loginURL(x, call, isAbsolute: false) : nil
+  }
+
+  /// RFC 9110 §11.6.1 wants a challenge on 401. It is not `Bearer`: that would start an OAuth client that can get nowhere here.
+  private var challenge: String {
+    "Cookie realm=\"\(shared.publicURL)\", form-action=\"/auth/login\", cookie-name=\"\(shared.cookies.sessionName)\""
+  }
+
+  /// The JSON-RPC shaped body of a denial, with the request's own id where it has one.
+  func denialBody(_ denial: Denial, call: Call, _ x: Exchange) -> [UInt8] {
+    let plain = DenialAnswer(denial)
+    var data: [(String, JSONValue)] = [("reason", .string(plain.reason))]
+    switch denial {
+    case .loginRequired: data.append(("login_url", .string(loginURL(x, call, isAbsolute: true))))
+    case .consentRequired(let scopes, let link, _):
+      data.append(("scopes", .array(scopes.map { .string($0) })))
+      data.append(("interaction_url", .string(shared.publicURL + link)))
+    case .consentExhausted(let scopes): data.append(("scopes", .array(scopes.map { .string($0) })))
+    default: break
+    }
+    data.append(("request_id", .string(hex(call.requestID))))
+    let id = x.withBody { buffer, _ in call.message?.id.map { buffer.array($0) } }
+    return JSONRPC.error(
+      id: id, code: plain.code, message: plain.explanation, data: .object(JSONObject(data)))
+  }
+
+  /// Where a person signs in; comes back to the page for navigations and for scripts to the page they run on.
+  private func loginURL(_ x: Exchange, _ call: Call, isAbsolute: Bool) -> String {
+    let base = (isAbsolute ? shared.publicURL : "") + "/auth/login"
+    let returnTo =
+      call.evidence.isNavigation ? x.requestBytes.string(x.request.target) : refererPath(x) ?? "/auth/"
+    return base + "?return_to=" + PercentEncoding.encode(returnTo)
+  }
+
+  /// The path of the page that sent a script's request, if it is a page of this origin.
+  func refererPath(_ x: Exchange) -> String? {
+    guard let value = x.request.only(.referer) else { return nil }
+    let text = x.requestBytes.string(value)
+    guard text.hasPrefix(shared.publicURL + "/") else { return nil }
+    let path = String(text.dropFirst(shared.publicURL.count))
+    return ReturnTo.isSafe(path) ? path : nil
+  }
+
+  /// Hands over a complete answer.
+  func answer(_ x: Exchange, _ call: Call, _ response: OwnResponse) {
+    call.phase = .answered
+    let crossOrigin = shared.crossOrigin.lines(for: call.evidence.origin)
+    let isSecure = shared.isSecure
+    x.respond(
+      status: response.status,
+      fields: { out in
+        for (name, value) in response.fields {
+          out.append(name)
+          out.append(": ")
+          out.append(value)
+          out.append("\r\n")
+        }
+        out.append("X-Request-ID: ")
+        out.append(hex: call.requestID)
+        out.append("\r\n")
+        if isSecure { out.append("Strict-Transport-Security: max-age=31536000\r\n") }
+        out.append(crossOrigin)
+      }, body: response.body)
+  }
+
+  /// CORS preflight: carries no cookie and asks for none (Fetch standard, CORS-preflight request).
+  func preflight(_ x: Exchange, _ call: Call) {
+    guard case .allowed = call.evidence.origin else {
+      metrics.refusedByGuard &+= 1
+      return deny(x, call, .foreignOrigin)
+    }
+    let requested = x.request.first(.accessControlRequestHeaders).map { x.requestBytes.string($0.value) } ?? ""
+    let lines = shared.crossOrigin.preflight(for: call.evidence.origin, requestedFields: requested)
+    call.phase = .answered
+    x.respond(status: 204, fields: { $0.append(lines) }, body: [])
+  }
+
+  func hex(_ id: UInt64) -> String {
+    var buffer = Buffer(capacity: 16)
+    buffer.append(hex: id)
+    return buffer.string()
+  }
+}

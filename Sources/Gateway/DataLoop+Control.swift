@@ -1,0 +1,105 @@
+internal import Basics
+internal import Sessions
+internal import Wire
+
+/// What the control loop answers to a waiting exchange.
+enum ControlReply: Sendable {
+  case respond(OwnResponse)
+  case deny(Denial)
+  case session(SessionLookup, ticket: TicketHash)
+  case token(TokenReply)
+  case mcpSessionOwner(Bytes32?, key: Bytes32)
+}
+
+/// What became of a ticket.
+enum SessionLookup: Sendable {
+  case found(SessionSnapshot)
+  case unknown
+  /// The store could not be asked: the session may well exist, so nobody is signed out.
+  case unavailable
+}
+
+/// What became of the wish for a token.
+enum TokenReply: Sendable {
+  case token(SessionSnapshot)
+  /// The session goes on, its tokens are gone: the person has to sign in again.
+  case signInRequired
+  /// The provider wants something of the person first.
+  case consentRequired(ConsentDemand)
+  case unavailable(retryAfter: Int?)
+  case misconfigured
+}
+
+extension DataLoop {
+  /// Sends a question to the control loop and lets the exchange wait. The answer comes back to this loop by message; if the client
+  /// left meanwhile, nobody waits for it any more.
+  func askControl(
+    _ x: Exchange, _ call: Call, _ question: @escaping @Sendable (ControlPlane) async -> ControlReply
+  ) {
+    call.phase = .awaitingControl
+    let id = call.requestID
+    waiting[id] = x
+    let control = shared.control
+    let home = shared.control.home(of: loop)
+    control.loop.spawn {
+      let reply = await question(control)
+      home.execute { $0.resume(id, reply) }
+    }
+  }
+
+  /// Sends a message that nobody waits for.
+  func tellControl(_ message: @escaping @Sendable (ControlPlane) async -> Void) {
+    let control = shared.control
+    control.loop.spawn { await message(control) }
+  }
+
+  /// Goes on where the exchange stopped.
+  func resume(_ id: UInt64, _ reply: ControlReply) {
+    guard let x = waiting.removeValue(forKey: id), let call = x.context as? Call, call.requestID == id,
+      call.phase == .awaitingControl
+    else { return }
+    switch reply {
+    case .respond(let response): answer(x, call, response)
+    case .deny(let denial): deny(x, call, denial)
+    case .session(let lookup, let ticket): sessionArrived(x, call, lookup, ticket)
+    case .token(let reply): tokenArrived(x, call, reply)
+    case .mcpSessionOwner(let owner, let key): mcpOwnerArrived(x, call, owner, key)
+    }
+  }
+
+  private func sessionArrived(_ x: Exchange, _ call: Call, _ lookup: SessionLookup, _ ticket: TicketHash) {
+    guard let route = call.route else { return deny(x, call, .noRoute) }
+    switch lookup {
+    case .found(let snapshot):
+      let now = Timestamp.now()
+      let entry = sessions.insert(snapshot, ticket: ticket, now: now)
+      useSession(x, call, route, entry, now)
+    case .unknown:
+      if route.needsSession { deny(x, call, .loginRequired) } else { forward(x, call, route) }
+    case .unavailable: deny(x, call, .storeUnavailable)
+    }
+  }
+
+  private func tokenArrived(_ x: Exchange, _ call: Call, _ reply: TokenReply) {
+    guard let route = call.route, let slot = route.credentialSlot else { return deny(x, call, .noRoute) }
+    switch reply {
+    case .token(let snapshot):
+      sessions.update(snapshot)
+      guard let credential = snapshot.credentials[slot] else { return deny(x, call, .loginRequired) }
+      call.credential = credential
+      forward(x, call, route)
+    case .signInRequired: deny(x, call, .loginRequired)
+    case .consentRequired(let demand): consentNeeded(x, call, route, demand)
+    case .unavailable(let retryAfter): deny(x, call, .providerUnavailable(retryAfter: retryAfter))
+    case .misconfigured: deny(x, call, .providerMisconfigured)
+    }
+  }
+
+  private func mcpOwnerArrived(_ x: Exchange, _ call: Call, _ owner: Bytes32?, _ key: Bytes32) {
+    guard let route = call.route, let entry = call.session, let owner, owner == entry.snapshot.userDigest else {
+      return deny(x, call, .unknownMCPSession)
+    }
+    shared.mcpSessions.bind(key, to: owner)
+    chooseToken(x, call, route)
+  }
+}

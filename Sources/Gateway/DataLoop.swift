@@ -1,0 +1,85 @@
+internal import Basics
+internal import HTTP
+internal import Reactor
+internal import Sessions
+internal import Wire
+
+/// Everything one data loop owns: listener, routes' upstream pools, session cache, counters, access log. It is the handler of
+/// its connections' exchanges; the pipeline itself is in `Pipeline.swift`.
+///
+/// Owner: its loop. The control loop reaches it only by messages.
+final class DataLoop {
+  let loop: EventLoop
+  let shared: SharedState
+  /// One pool a route, by `Route.index`.
+  let pools: [UpstreamPool]
+  var sessions = SessionCache()
+  var metrics: LoopMetrics
+  var accessLog: AccessLog
+  var server: HTTPServer?
+  /// Exchanges that wait for the control loop, by request id.
+  var waiting: [UInt64: Exchange] = [:]
+
+  private var nextRequestID: UInt64
+  private var flushTimer: LoopTimer?
+
+  init(loop: EventLoop, shared: SharedState, pools: [UpstreamPool], accessLog: consuming AccessLog) {
+    self.loop = loop
+    self.shared = shared
+    self.pools = pools
+    self.accessLog = accessLog
+    metrics = LoopMetrics(routeCount: shared.routes.all.count)
+    // Ids need not be secret, only distinct: a random start for each loop of each run.
+    nextRequestID = UInt64.random(in: 0...UInt64.max)
+  }
+
+  /// Starts what runs on timers.
+  func start() {
+    let timer = LoopTimer(loop: loop) { [unowned self] in
+      self.accessLog.flush()
+      self.flushTimer?.arm(after: .milliseconds(250))
+    }
+    timer.arm(after: .milliseconds(250))
+    flushTimer = timer
+  }
+
+  func stop() {
+    flushTimer?.disarm()
+    flushTimer = nil
+    accessLog.flush()
+  }
+
+  func makeRequestID() -> UInt64 {
+    nextRequestID = nextRequestID &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+    return nextRequestID
+  }
+
+  /// The state of an exchange; made at a connection's first request.
+  func call(of exchange: Exchange) -> Call {
+    if let call = exchange.context as? Call { return call }
+    let call = Call()
+    exchange.context = call
+    return call
+  }
+
+  // MARK: Messages from the control loop
+
+  /// A session changed: new tokens, other user state.
+  func sessionChanged(_ snapshot: SessionSnapshot) { sessions.update(snapshot) }
+
+  /// A session ended: its tickets are worth nothing here from now on, and its open streams end.
+  func sessionEnded(_ hash: TicketHash) {
+    sessions.remove(hash)
+    server?.endStreams { exchange in
+      (exchange.context as? Call)?.session?.snapshot.hash == hash
+    }
+  }
+
+  /// A copy of the counters for a scrape.
+  func metricsSnapshot() -> LoopMetrics {
+    var copy = metrics
+    copy.openConnections = UInt64(server?.connectionCount ?? 0)
+    copy.cachedSessions = UInt64(sessions.count)
+    return copy
+  }
+}

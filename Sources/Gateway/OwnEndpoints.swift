@@ -1,0 +1,50 @@
+internal import Basics
+internal import HTTP
+internal import Wire
+
+/// The addresses the proxy answers itself: `/auth/…` and `/.well-known/…`. No route can take them.
+enum OwnEndpoints {
+  /// A sign-out form is empty; nothing larger is meant for us.
+  static let maxBodyBytes = 16 * 1024
+
+  static func covers(_ buffer: borrowing Buffer, _ path: Range<Int>) -> Bool {
+    hasPrefix(buffer, path, "/auth") || hasPrefix(buffer, path, "/.well-known")
+  }
+
+  private static func hasPrefix(_ buffer: borrowing Buffer, _ path: Range<Int>, _ prefix: StaticString) -> Bool {
+    guard buffer.hasPrefix(path, prefix) else { return false }
+    let end = path.lowerBound + prefix.utf8CodeUnitCount
+    return end == path.upperBound || buffer[end] == UInt8(ascii: "/")
+  }
+}
+
+extension DataLoop {
+  /// A request to one of the own endpoints: read its small body, then let the control loop answer.
+  func ownEndpoint(_ x: Exchange, _ call: Call) {
+    if call.evidence.verb == .options, x.request.contains(.accessControlRequestMethod) { return preflight(x, call) }
+    if let refusal = refusalOfOwnEndpoint(x, call) {
+      metrics.refusedByGuard &+= 1
+      return deny(x, call, Denial(refusal))
+    }
+    call.phase = .awaitingBody
+    x.collectBody(limit: OwnEndpoints.maxBodyBytes)
+  }
+
+  /// What changes something, and what a script reads, is for pages of this origin only. Sign-in, callback and the links that lead to
+  /// consent are navigations and may come from anywhere.
+  private func refusalOfOwnEndpoint(_ x: Exchange, _ call: Call) -> RequestGuard.Refusal? {
+    let isForScripts = x.requestBytes.equals(x.request.path, "/auth/session")
+    guard call.evidence.verb == .post || isForScripts else { return nil }
+    return RequestGuard.checkOwnEndpoint(call.evidence)
+  }
+
+  func ownEndpointBody(_ x: Exchange, _ call: Call, complete: Bool) {
+    guard complete else { return deny(x, call, .bodyTooLarge) }
+    let request = OwnRequest(
+      method: x.requestBytes.string(x.request.methodRange), path: x.requestBytes.string(x.request.path),
+      query: x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) }?.map { ($0.0, $0.1) } ?? [],
+      cookies: Cookies.all(x.request, x.requestBytes), body: x.withBody { $0.array($1) }, evidence: call.evidence,
+      refererPath: refererPath(x), clientAddress: x.peer.host, requestID: hex(call.requestID))
+    askControl(x, call) { control in .respond(await control.handle(request)) }
+  }
+}

@@ -1,0 +1,207 @@
+internal import Basics
+internal import Consent
+internal import HTTP
+internal import MCP
+internal import OAuth
+internal import Wire
+
+/// What happens to an upstream's answer: what is only passed on, what is looked into, what becomes something the caller can act on.
+extension DataLoop {
+  func answerHead(_ x: Exchange) -> AnswerPlan {
+    let call = call(of: x)
+    guard let route = call.route else { return .discard }
+    switch x.answer.status {
+    case 401, 403:
+      if route.authorization == .bearer, let plan = refused(x, call, route) { return plan }
+    case 300...399 where x.answer.status != 304:
+      if let plan = redirected(x, call, route) { return plan }
+    default: break
+    }
+    if route.isMCP && call.evidence.verb == .post { noteMCPSession(x, call, route) }
+    return watch(x, call, route)
+  }
+
+  /// Decides how much of an answer is looked into.
+  private func watch(_ x: Exchange, _ call: Call, _ route: Route) -> AnswerPlan {
+    guard route.isMCP, route.authorization == .bearer, let type = x.answer.first(.contentType) else {
+      return relay(x, call, route, isEventStream: isEventStream(x))
+    }
+    if isEventStream(x) { return relay(x, call, route, isEventStream: true) }
+    guard CallerEvidence.isJSON(x.answerBytes, type.value), x.answer.framing != .none else {
+      return relay(x, call, route, isEventStream: false)
+    }
+    if case .length(let count) = x.answer.framing, count > UInt64(shared.limits.answerBody) {
+      return relay(x, call, route, isEventStream: false)
+    }
+    return .collect(limit: shared.limits.answerBody)
+  }
+
+  private func isEventStream(_ x: Exchange) -> Bool {
+    guard x.answer.status == 200, let type = x.answer.first(.contentType) else { return false }
+    return CallerEvidence.mediaType(x.answerBytes, type.value, is: "text/event-stream")
+  }
+
+  private func relay(_ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool) -> AnswerPlan {
+    writeClientHead(x, call, route, isEventStream: isEventStream, dropsContentCoding: isEventStream)
+    guard isEventStream else { return .relay }
+    x.endOfInput = .isDisconnect
+    return .relayEvents(maxEventBytes: shared.limits.event, keepAlive: shared.limits.keepAlive)
+  }
+
+  private func writeClientHead(
+    _ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool, dropsContentCoding: Bool
+  ) {
+    let context = AnswerRewrite.Context(
+      route: route, crossOrigin: shared.crossOrigin.lines(for: call.evidence.origin), isEventStream: isEventStream,
+      dropsContentCoding: dropsContentCoding, dropsMCPSessionID: call.isModern, strictTransport: shared.isSecure)
+    x.clientHead.removeAll()
+    AnswerRewrite.write(to: &x.clientHead, head: x.answer, input: x.answerBytes, context: context)
+  }
+
+  // MARK: Collected JSON
+
+  func answerCollected(_ x: Exchange) {
+    let call = call(of: x)
+    guard let route = call.route else { return deny(x, call, .noRoute) }
+    if let need = ConsentWatch.need(inBodyOf: x, limit: shared.limits.answerBody) {
+      return consentNeeded(x, call, route, ConsentDemand(need: need, route: route))
+    }
+    writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: false)
+    x.relayCollected()
+  }
+
+  func answerTooLong(_ x: Exchange) {
+    let call = call(of: x)
+    guard let route = call.route else { return deny(x, call, .noRoute) }
+    writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: false)
+    x.relayCollected()
+  }
+
+  // MARK: Events
+
+  func event(_ x: Exchange, _ event: borrowing Buffer, _ range: Range<Int>) -> EventVerdict {
+    let call = call(of: x)
+    guard let route = call.route, route.isMCP, route.authorization == .bearer, call.session != nil,
+      let need = ConsentWatch.need(inEvent: event, range)
+    else { return .pass }
+    // The status line is long gone: the answer to this request inside the stream becomes ours, the stream stays the upstream's.
+    let denial = openConsent(x, call, route, ConsentDemand(need: need, route: route))
+    let body = denialBody(denial, call: call, x)
+    return .replace(Array("event: message\ndata: ".utf8) + body + Array("\n\n".utf8))
+  }
+
+  // MARK: Refusals of the upstream
+
+  /// 401 or 403 of a bearer route: a stale token is refreshed and the request sent once more, a demand is turned into one of ours.
+  private func refused(_ x: Exchange, _ call: Call, _ route: Route) -> AnswerPlan? {
+    let challenges = Challenge.parse(fields(of: x, .wwwAuthenticate))
+    let need = ConsentNeed.from(challenges: challenges, status: x.answer.status)
+    switch need {
+    case .reauth?: break
+    case nil where x.answer.status == 401: break
+    case nil:
+      // A bare 403 says no more than no. Its body may still name a consent error; else it passes as it is.
+      return nil
+    case .some(let need):
+      return after { self.consentNeeded(x, call, route, ConsentDemand(need: need, route: route)) }
+    }
+    guard let slot = route.credentialSlot, let rejected = call.credential?.token, !call.hasReplayed, x.canReplay else {
+      return after { self.tokenRejectedForGood(x, call) }
+    }
+    call.hasReplayed = true
+    metrics.replays &+= 1
+    return after { self.obtainToken(x, call, slot: slot, rejected: rejected) }
+  }
+
+  private func tokenRejectedForGood(_ x: Exchange, _ call: Call) {
+    if let hash = call.session?.snapshot.hash, let slot = call.route?.credentialSlot {
+      tellControl { control in await control.tokenUseless(hash, slot: slot) }
+    }
+    deny(x, call, .loginRequired)
+  }
+
+  /// Forgets the upstream's answer and goes on.
+  private func after(_ next: () -> Void) -> AnswerPlan {
+    next()
+    return .discard
+  }
+
+  /// A redirect: a server that wants a trailing slash is followed once on its own origin; everything else would carry a token away
+  /// or send an MCP client somewhere it must not go.
+  private func redirected(_ x: Exchange, _ call: Call, _ route: Route) -> AnswerPlan? {
+    guard let location = x.answer.only(.location) else { return nil }
+    let target = x.answerBytes.string(location)
+    if !route.isMCP && route.authorization == .none { return nil }
+    if [307, 308].contains(x.answer.status), !call.hasReplayed, x.canReplay,
+      let path = route.localTarget(of: target, relativeTo: x)
+    {
+      call.hasReplayed = true
+      return after { self.forward(x, call, route, target: path) }
+    }
+    return after { self.deny(x, call, .upstreamRedirect) }
+  }
+
+  /// Remembers who opened an MCP session.
+  private func noteMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
+    guard !call.isModern, x.answer.status == 200, let value = x.answer.only(.mcpSessionID),
+      let owner = call.session?.snapshot.userDigest,
+      let key = MCPSessionBindings.key(route: route.index, id: x.answerBytes.array(value)),
+      shared.mcpSessions.owner(of: key) != owner
+    else { return }
+    shared.mcpSessions.bind(key, to: owner)
+    tellControl { control in await control.mcpSessionOpened(key, owner: owner) }
+  }
+
+  private func fields(of x: Exchange, _ id: FieldID) -> [String] {
+    x.answer.fields.filter { $0.id == id }.map { x.answerBytes.string($0.value) }
+  }
+
+  // MARK: Ends
+
+  func upstreamFailed(_ x: Exchange, _ failure: UpstreamFailure) {
+    let call = call(of: x)
+    metrics.upstreamFailures &+= 1
+    shared.control.log.upstreamFailed(
+      route: call.route?.path ?? "-", kind: "\(failure.kind)", detail: failure.detail, requestID: call.requestID)
+    deny(x, call, Denial(failure))
+  }
+
+  func clientGone(_ x: Exchange) {
+    let call = call(of: x)
+    metrics.clientsGone &+= 1
+    waiting[call.requestID] = nil
+    call.outcome = "client_gone"
+  }
+
+  func finished(_ x: Exchange) {
+    let call = call(of: x)
+    waiting[call.requestID] = nil
+    let ended = x.stats.endedAt ?? loop.now
+    let micros = (ended.nanoseconds &- x.startedAt.nanoseconds) / 1000
+    var upstream: UInt64 = 0
+    if let from = x.stats.forwardedAt, let to = x.stats.answeredAt { upstream = (to.nanoseconds &- from.nanoseconds) / 1000 }
+    metrics.record(
+      route: call.route?.index, status: x.stats.status, microseconds: micros, bytesIn: x.stats.requestBytes,
+      bytesOut: x.stats.answerBytes)
+    if accessLog.isEnabled { logAccess(x, call, micros: micros, upstream: upstream) }
+    call.phase = .idle
+  }
+
+  private func logAccess(_ x: Exchange, _ call: Call, micros: UInt64, upstream: UInt64) {
+    let record = AccessLog.Record(
+      requestID: call.requestID, status: x.stats.status, route: call.route?.path ?? "-", microseconds: micros,
+      upstreamMicroseconds: upstream, bytesIn: x.stats.requestBytes, bytesOut: x.stats.answerBytes,
+      outcome: x.stats.end == .complete ? call.outcome : "cut")
+    if let message = call.message {
+      x.withBody { buffer, _ in
+        accessLog.append(
+          record, method: x.request.methodRange, methodBytes: x.requestBytes, mcpMethod: message.method,
+          mcpName: message.name, body: buffer)
+      }
+    } else {
+      accessLog.append(
+        record, method: x.request.methodRange, methodBytes: x.requestBytes, mcpMethod: nil, mcpName: nil,
+        body: x.requestBytes)
+    }
+  }
+}

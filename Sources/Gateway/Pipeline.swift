@@ -1,0 +1,191 @@
+internal import Basics
+internal import HTTP
+internal import MCP
+internal import Reactor
+internal import Sessions
+internal import Wire
+
+/// The way of one request, as a list to read from top to bottom: route, guard, message, session, token, forward. What happens to the
+/// answer is in `Pipeline+Answer.swift`.
+///
+/// Every step either goes on to the next, waits (and is resumed at the same place), or ends in a denial. With a session in the
+/// loop's cache and a fresh token nothing here waits, and nothing but the upstream's own bytes is allocated.
+extension DataLoop: ExchangeHandler {
+  func received(_ x: Exchange) {
+    let call = call(of: x)
+    call.reset(sequence: x.sequence, requestID: makeRequestID())
+    call.evidence = CallerEvidence(x.request, x.requestBytes, policy: shared.origins)
+    x.bodyLimit = shared.limits.maxRequestBody
+    if case .length(let count) = x.request.framing, count > shared.limits.maxRequestBody {
+      return deny(x, call, .bodyTooLarge)
+    }
+    route(x, call)
+  }
+
+  // MARK: 1. Route
+
+  private func route(_ x: Exchange, _ call: Call) {
+    let path = x.request.path
+    if OwnEndpoints.covers(x.requestBytes, path) { return ownEndpoint(x, call) }
+    guard PathRules.isUnambiguous(x.requestBytes, path) else { return deny(x, call, .ambiguousPath) }
+    guard let route = shared.routes.match(x.requestBytes, path) else { return deny(x, call, .noRoute) }
+    call.route = route
+    if call.evidence.verb == .options && x.request.contains(.accessControlRequestMethod) {
+      return preflight(x, call)
+    }
+    guardRequest(x, call, route)
+  }
+
+  // MARK: 2. Guard
+
+  private func guardRequest(_ x: Exchange, _ call: Call, _ route: Route) {
+    if let refusal = RequestGuard.check(call.evidence, isMCP: route.isMCP) {
+      metrics.refusedByGuard &+= 1
+      return deny(x, call, Denial(refusal))
+    }
+    if route.isMCP && call.evidence.verb == .post {
+      call.phase = .awaitingBody
+      return x.collectBody(limit: shared.limits.requestBody)
+    }
+    findSession(x, call, route)
+  }
+
+  // MARK: 3. Message
+
+  func bodyCollected(_ x: Exchange, complete: Bool) {
+    let call = call(of: x)
+    guard let route = call.route else { return ownEndpointBody(x, call, complete: complete) }
+    // A body beyond the bound streams on unseen: the server itself compares its headers with it.
+    if complete, let denial = readMessage(x, call) { return deny(x, call, denial) }
+    findSession(x, call, route)
+  }
+
+  /// Looks into a JSON-RPC message: its era, and whether headers and body say the same.
+  private func readMessage(_ x: Exchange, _ call: Call) -> Denial? {
+    let message = x.withBody { buffer, range in MessageEnvelope.scan(buffer, range) }
+    call.message = message
+    let verdict = x.withBody { buffer, _ in
+      HeaderRules.check(message, body: buffer, head: x.request, headBytes: x.requestBytes)
+    }
+    switch verdict {
+    case .accepted(let era):
+      call.isModern = era == .modern
+      return nil
+    case .mismatch(let detail): return .headerMismatch(detail)
+    case .invalid(let detail): return .invalidMessage(detail)
+    }
+  }
+
+  // MARK: 4. Ticket → session
+
+  private func findSession(_ x: Exchange, _ call: Call, _ route: Route) {
+    guard let ticket = ticket(of: x) else {
+      if !route.needsSession { return forward(x, call, route) }
+      return deny(x, call, .loginRequired)
+    }
+    let now = Timestamp.now()
+    if let entry = sessions.entry(for: ticket) { return useSession(x, call, route, entry, now) }
+    metrics.cacheMisses &+= 1
+    askControl(x, call) { control in .session(await control.snapshot(for: ticket), ticket: ticket) }
+  }
+
+  private func ticket(of x: Exchange) -> TicketHash? {
+    guard x.request.contains(.cookie),
+      let value = Cookies.value(named: shared.cookies.sessionName, x.request, x.requestBytes)
+    else { return nil }
+    return TicketHash(ticket: x.requestBytes, value)
+  }
+
+  func useSession(_ x: Exchange, _ call: Call, _ route: Route, _ entry: SessionCache.Entry, _ now: Timestamp) {
+    if now >= entry.snapshot.absoluteEnd || now - entry.lastSeen >= shared.control.policy.idleTimeout {
+      sessions.remove(entry.snapshot.hash)
+      let hash = entry.snapshot.hash
+      tellControl { control in await control.sessionExpired(hash) }
+      if !route.needsSession { return forward(x, call, route) }
+      return deny(x, call, .loginRequired)
+    }
+    entry.lastSeen = now
+    if now - entry.lastReported >= shared.control.policy.touchInterval {
+      entry.lastReported = now
+      let hash = entry.snapshot.hash
+      tellControl { control in await control.sessionSeen(hash, at: now) }
+    }
+    call.session = entry
+    checkMCPSession(x, call, route)
+  }
+
+  /// `Mcp-Session-Id` must be this user's (MCP security best practices). Unknown ids are looked up in the store once.
+  private func checkMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
+    guard route.isMCP, !call.isModern, let slot = x.request.first(.mcpSessionID), let entry = call.session else {
+      return chooseToken(x, call, route)
+    }
+    guard let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(slot.value)) else {
+      return deny(x, call, .unknownMCPSession)
+    }
+    if let owner = shared.mcpSessions.owner(of: key) {
+      guard owner == entry.snapshot.userDigest else { return deny(x, call, .unknownMCPSession) }
+      return chooseToken(x, call, route)
+    }
+    askControl(x, call) { control in .mcpSessionOwner(await control.mcpSessionOwner(key), key: key) }
+  }
+
+  // MARK: 5. Session → token
+
+  func chooseToken(_ x: Exchange, _ call: Call, _ route: Route) {
+    guard let slot = route.credentialSlot, let entry = call.session else { return forward(x, call, route) }
+    let now = Timestamp.now()
+    if let credential = entry.snapshot.credentials[slot], now < credential.expiry {
+      if now >= credential.softExpiry, entry.refreshAskedAt != entry.snapshot.generation {
+        entry.refreshAskedAt = entry.snapshot.generation
+        let hash = entry.snapshot.hash
+        tellControl { control in _ = await control.token(for: hash, slot: slot, rejected: nil) }
+      }
+      call.credential = credential
+      return forward(x, call, route)
+    }
+    obtainToken(x, call, slot: slot, rejected: nil)
+  }
+
+  /// Waits for the control loop to bring a token that is good; all who wait share one refresh.
+  func obtainToken(_ x: Exchange, _ call: Call, slot: Int, rejected: Secret?) {
+    guard let hash = call.session?.snapshot.hash else { return deny(x, call, .loginRequired) }
+    askControl(x, call) { control in .token(await control.token(for: hash, slot: slot, rejected: rejected)) }
+  }
+
+  // MARK: 6. Forward
+
+  func forward(_ x: Exchange, _ call: Call, _ route: Route) {
+    call.phase = .forwarded
+    x.upstreamHead.removeAll()
+    let additions = UpstreamRequest.Additions(
+      authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call), requestID: call.requestID)
+    UpstreamRequest.write(
+      to: &x.upstreamHead, head: x.request, input: x.requestBytes, route: route, additions: additions)
+    setDisconnectRules(x, call, route)
+    x.forward(to: pools[route.index])
+  }
+
+  /// The two eras want opposite things when a client disconnects: since 2026-07-28 that is the cancellation, before it must not be
+  /// one (transports, *Cancellation* and *Sending Messages*).
+  private func setDisconnectRules(_ x: Exchange, _ call: Call, _ route: Route) {
+    guard route.isMCP else { return }
+    if call.evidence.verb == .post {
+      x.onClientGone = call.isModern || call.message == nil ? .abortUpstream : .drainUpstream
+      if call.isModern { x.endOfInput = .isDisconnect }
+    } else {
+      x.endOfInput = .isDisconnect
+      x.endsOnDrain = true
+    }
+  }
+
+  private func forwardingLines(_ x: Exchange, _ call: Call) -> [UInt8] {
+    let isTrusted = !shared.trustedProxies.isEmpty && shared.trustedProxies.contains { $0.contains(x.peer) }
+    if isTrusted {
+      return ForwardingFields.lines(appendingTo: x.request, x.requestBytes, peer: x.peer.host)
+    }
+    if let lines = call.forwarding { return lines }
+    let lines = ForwardingFields.lines(peer: x.peer.host)
+    call.forwarding = lines
+    return lines
+  }
+}
