@@ -73,6 +73,28 @@ import Testing
     #expect(results == [true, false, false, true, false, true, true, false, true, false])
   }
 
+  @Test func `only letters have a case, in words of eight bytes too`() {
+    let buffer = Buffer("@bcdefgh`BCDEFGHabcdefgh[]^_x{}~")
+    let results = [
+      buffer.equalsIgnoringCase(0..<8, 8..<16), buffer.equalsIgnoringCase(1..<8, 9..<16),
+      buffer.equalsIgnoringCase(16..<24, "ABCDEFGH"), buffer.equalsIgnoringCase(16..<25, "ABCDEFGH["),
+      buffer.equalsIgnoringCase(16..<25, "ABCDEFGH{"), buffer.equalsIgnoringCase(16..<24, "ABCDEFGX"),
+    ]
+    #expect(results == [false, true, true, true, false, false])
+  }
+
+  @Test func `control characters are found wherever they stand`() {
+    for byte in UInt8(0)...255 {
+      for place in [0, 7, 16, 38] {
+        var bytes = [UInt8](repeating: 0x61, count: 39)
+        bytes[place] = byte
+        let buffer = Buffer([0] + bytes + [0])
+        let found = buffer.containsControls(1..<40)
+        #expect(found == (byte < 0x20 && byte != 9 || byte == 0x7F), "\(byte) at \(place)")
+      }
+    }
+  }
+
   @Test func `an empty buffer gives its memory back`() {
     var buffer = Buffer(capacity: 5000)
     buffer.append(1 as UInt8)

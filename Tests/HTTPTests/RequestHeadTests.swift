@@ -273,3 +273,20 @@ private func status(_ text: String, limits: HeadLimits = HeadLimits()) -> Int {
     #expect(!FieldID.accessControlRequestMethod.isCrossOriginAnswer)
   }
 }
+
+@Suite struct ByteClassTests {
+  @Test func `the table is what the grammar says`() {
+    for byte in UInt8(0)...255 {
+      let isAlphanumeric =
+        (byte >= 48 && byte <= 57) || (byte >= 65 && byte <= 90) || (byte >= 97 && byte <= 122)
+      let isPrintable = byte > 32 && byte < 127
+      var classes: UInt8 = 0
+      if isAlphanumeric || "!#$%&'*+-.^_`|~".utf8.contains(byte) { classes |= ByteClass.token }
+      if byte == 9 || byte >= 32 && byte != 127 { classes |= ByteClass.fieldValue }
+      if isPrintable && !"\"#<>".utf8.contains(byte) { classes |= ByteClass.target }
+      if isAlphanumeric || "-._~".utf8.contains(byte) { classes |= ByteClass.host }
+      if isPrintable && !"\",;\\".utf8.contains(byte) { classes |= ByteClass.cookieValue }
+      #expect(ByteClass.table[Int(byte)] == classes, "\(byte)")
+    }
+  }
+}
