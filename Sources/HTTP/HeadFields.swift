@@ -1,0 +1,151 @@
+internal import Basics
+
+/// The field section of a head while it is parsed, shared by requests and responses. Reused: after warm-up it does not
+/// allocate.
+struct HeadFields {
+  var slots: ContiguousArray<FieldSlot> = []
+  /// One bit for each `FieldID` that occurs, so that a question for an absent field costs two instructions.
+  private var present: (UInt64, UInt64) = (0, 0)
+
+  /// Where the next line starts, and up to where no LF was found: a byte that trickles in is looked at once.
+  var lineStart = 0
+  var searched = 0
+
+  var contentLength: UInt64?
+  var isChunked = false
+  var saysClose = false
+  var saysKeepAlive = false
+  private var namesMoreFields = false
+
+  mutating func reset() {
+    slots.removeAll(keepingCapacity: true)
+    present = (0, 0)
+    lineStart = 0
+    searched = 0
+    contentLength = nil
+    isChunked = false
+    saysClose = false
+    saysKeepAlive = false
+    namesMoreFields = false
+  }
+
+  /// The next complete line without its CRLF, or nil when it has not arrived. A line that ends in a bare LF is refused
+  /// (RFC 9112 §2.2 lets a recipient accept it; two readings of one head are what smuggling is made of).
+  mutating func nextLine(_ buffer: borrowing Buffer, _ bytes: Span<UInt8>) throws(HTTPError) -> Range<Int>? {
+    guard let newline = buffer.firstIndex(of: 0x0A, from: searched) else {
+      searched = bytes.count
+      return nil
+    }
+    guard newline > lineStart, bytes[newline - 1] == 0x0D else { throw .bad("line ends without CR") }
+    let line = lineStart..<newline - 1
+    lineStart = newline + 1
+    searched = lineStart
+    return line
+  }
+
+  /// Parses one field line (RFC 9112 §5): `name ":" OWS value OWS`.
+  mutating func append(
+    _ buffer: borrowing Buffer, _ bytes: Span<UInt8>, _ line: Range<Int>, limits: HeadLimits
+  ) throws(HTTPError) {
+    guard slots.count < limits.fieldCount else { throw HTTPError(431, "too many fields") }
+    let first = bytes[line.lowerBound]
+    guard first != 0x20, first != 0x09 else { throw .bad("folded field line") }
+    let colon = ByteClass.run(bytes, line, ByteClass.token)
+    guard colon < line.upperBound, bytes[colon] == UInt8(ascii: ":"), colon > line.lowerBound else {
+      throw .bad("malformed field name")
+    }
+    guard colon - line.lowerBound <= Int(UInt16.max) else { throw HTTPError(431, "field name too long") }
+    var start = colon + 1
+    var end = line.upperBound
+    while start < end, bytes[start] == 0x20 || bytes[start] == 0x09 { start &+= 1 }
+    while end > start, bytes[end - 1] == 0x20 || bytes[end - 1] == 0x09 { end &-= 1 }
+    guard ByteClass.all(bytes, start..<end, ByteClass.fieldValue) else {
+      throw .bad("forbidden byte in a field value")
+    }
+    let id = FieldID.lookup(buffer, line.lowerBound..<colon)
+    let slot = FieldSlot(
+      nameStart: UInt32(line.lowerBound), valueStart: UInt32(start), valueCount: UInt32(end - start),
+      nameCount: UInt16(colon - line.lowerBound), id: id, isHopByHop: id.isHopByHop)
+    slots.append(slot)
+    switch id {
+    case .contentLength: try noteContentLength(bytes, slot.value)
+    case .transferEncoding: try noteTransferEncoding(buffer, slot.value)
+    case .connection: noteConnection(buffer, bytes, slot.value)
+    default: break
+    }
+    let raw = id.rawValue
+    if raw < 64 { present.0 |= 1 << UInt64(raw) } else { present.1 |= 1 << UInt64(raw - 64) }
+  }
+
+  func contains(_ id: FieldID) -> Bool {
+    let raw = id.rawValue
+    return (raw < 64 ? present.0 >> UInt64(raw) : present.1 >> UInt64(raw - 64)) & 1 == 1
+  }
+
+  func first(_ id: FieldID) -> FieldSlot? {
+    guard contains(id) else { return nil }
+    for slot in slots where slot.id == id { return slot }
+    return nil
+  }
+
+  func count(of id: FieldID) -> Int {
+    guard contains(id) else { return 0 }
+    var count = 0
+    for slot in slots where slot.id == id { count &+= 1 }
+    return count
+  }
+
+  /// Marks the fields that `Connection` names. Called once, when the head is complete.
+  mutating func markConnectionFields(_ buffer: borrowing Buffer) throws(HTTPError) {
+    guard namesMoreFields else { return }
+    var options = 0
+    for connection in slots.indices where slots[connection].id == .connection {
+      var elements = ListElements(slots[connection].value)
+      while let option = elements.next(buffer) {
+        options += 1
+        // Each option is compared with each field: the product stays small.
+        guard options <= 16 else { throw .bad("too many connection options") }
+        for field in slots.indices where buffer.equalsIgnoringCase(slots[field].name, option) {
+          slots[field].isHopByHop = true
+        }
+      }
+    }
+  }
+
+  // RFC 9110 §8.6. One field with digits only: a list of equal numbers is allowed by the RFC and refused here.
+  private mutating func noteContentLength(_ bytes: Span<UInt8>, _ value: Range<Int>) throws(HTTPError) {
+    guard !contains(.contentLength) else { throw .bad("more than one Content-Length") }
+    // 18 digits fit into UInt64 and are more than any body.
+    guard (1...18).contains(value.count) else { throw .bad("malformed Content-Length") }
+    var length: UInt64 = 0
+    for i in value {
+      guard ASCII.isDigit(bytes[i]) else { throw .bad("malformed Content-Length") }
+      length = length &* 10 &+ UInt64(bytes[i] &- 0x30)
+    }
+    contentLength = length
+  }
+
+  private mutating func noteTransferEncoding(_ buffer: borrowing Buffer, _ value: Range<Int>)
+    throws(HTTPError)
+  {
+    guard !contains(.transferEncoding) else { throw .bad("more than one Transfer-Encoding") }
+    guard buffer.equalsIgnoringCase(value, "chunked") else {
+      throw HTTPError(501, "transfer coding other than chunked")
+    }
+    isChunked = true
+  }
+
+  private mutating func noteConnection(_ buffer: borrowing Buffer, _ bytes: Span<UInt8>, _ value: Range<Int>)
+  {
+    var elements = ListElements(value)
+    while let option = elements.next(buffer) {
+      if buffer.equalsIgnoringCase(option, "close") {
+        saysClose = true
+      } else if buffer.equalsIgnoringCase(option, "keep-alive") {
+        saysKeepAlive = true
+      } else {
+        namesMoreFields = true
+      }
+    }
+  }
+}
