@@ -43,4 +43,81 @@ public final class HTTPServer {
     self.timeouts = timeouts
     self.allowPeer = allowPeer
   }
+
+  /// The address it listens on, with the port the kernel chose where 0 was asked for; nil when it does not listen.
+  public var address: SocketAddress? { listener?.address }
+
+  /// Connections held, those that only finish an abandoned upstream answer included.
+  public var connectionCount: Int { connections.count - freeSlots.count }
+
+  /// Connections that carry an exchange now.
+  public var exchangeCount: Int { connections.reduce(0) { $0 + ($1?.isInExchange == true ? 1 : 0) } }
+
+  /// Begins to listen.
+  public func listen(on address: SocketAddress, backlog: Int32 = 1024) throws(ReactorError) {
+    listener = try Listener(loop: loop, address: address, backlog: backlog) { [weak self] stream in
+      self?.accept(stream)
+    }
+  }
+
+  /// Stops accepting, lets every exchange come to its end, and closes each connection after it. Streams marked
+  /// ``Exchange/endsOnDrain`` end at once. After `grace` the other streams are ended properly and what remains is cut
+  /// off. ``onDrained`` follows when the last connection is gone.
+  public func drain(grace: Duration) {
+    guard !isDraining else { return }
+    isDraining = true
+    listener?.close()
+    listener = nil
+    for connection in connections { connection?.drain() }
+    guard connectionCount > 0 else { return drained() }
+    graceTimer = LoopTimer(loop: loop) { [weak self] in self?.stop() }
+    graceTimer?.arm(after: grace)
+  }
+
+  /// Cuts off what is under way; streams are ended properly first. A drain with no patience.
+  public func stop() {
+    isDraining = true
+    listener?.close()
+    listener = nil
+    for connection in connections { connection?.stop() }
+  }
+
+  // MARK: Connections
+
+  private func accept(_ stream: Stream) {
+    guard !isDraining, allowPeer(stream.peer) else { return stream.close() }
+    let connection = ServerConnection(stream: stream, server: self, isTLS: tls != nil)
+    if let slot = freeSlots.popLast() {
+      connection.slot = slot
+      connections[slot] = connection
+    } else {
+      connection.slot = connections.count
+      connections.append(connection)
+    }
+    openCount += 1
+    if openCount >= limits.maxConnections { listener?.pause() }
+    stream.setHandler(connection)
+    connection.drive()
+  }
+
+  /// A connection's socket is closed.
+  func streamClosed(_ connection: ServerConnection) {
+    if openCount == limits.maxConnections { listener?.resume() }
+    openCount -= 1
+  }
+
+  /// Nothing of a connection is left.
+  func remove(_ connection: ServerConnection) {
+    connections[connection.slot] = nil
+    freeSlots.append(connection.slot)
+    if isDraining, connectionCount == 0 { drained() }
+  }
+
+  private func drained() {
+    graceTimer?.disarm()
+    graceTimer = nil
+    let callback = onDrained
+    onDrained = nil
+    callback?()
+  }
 }
