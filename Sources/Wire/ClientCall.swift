@@ -42,7 +42,7 @@ final class ClientCall: Pollable {
   func start() {
     timer = LoopTimer(loop: client.loop) { [unowned self] in finish(.failure(TransportError(.timeout))) }
     timer?.arm(after: client.settings.timeout)
-    guard !request.method.isEmpty, request.method.utf8.allSatisfy(ASCII.isAlpha) else {
+    guard !request.method.isEmpty, request.method.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) else {
       return finish(.failure(TransportError(.protocolError, "malformed method")))
     }
     if let stream = client.takeIdle(request.url.origin) {

@@ -1,5 +1,4 @@
 public import Basics
-public import HTTP
 
 /// What happens to each exchange: the seam between the wire and the product. One handler per loop; every method is
 /// called on that loop, synchronously.

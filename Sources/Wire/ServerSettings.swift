@@ -1,5 +1,4 @@
 public import HTTP
-public import Reactor
 
 /// Every size a server bounds.
 public struct ServerLimits: Sendable {

@@ -51,7 +51,7 @@ final class RawSocket: Sendable {
     while sent < bytes.count {
       let count = unsafe bytes.withUnsafeBytes { raw in
         unsafe Glibc.send(
-          descriptor, raw.baseAddress.map { unsafe $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+          descriptor, raw.baseAddress.map { unsafe $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return false }
