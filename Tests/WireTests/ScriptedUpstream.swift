@@ -44,7 +44,7 @@ final class ScriptedUpstream: Sendable {
     self.port = port
     DispatchQueue(label: "upstream.accept").async { [self] in
       while true {
-        let accepted = unsafe accept(descriptor, nil, nil)
+        let accepted = accept(descriptor, nil, nil)
         guard accepted >= 0 else { return }
         let socket = RawSocket(descriptor: accepted)
         let index = count.wrappingAdd(1, ordering: .relaxed).oldValue
