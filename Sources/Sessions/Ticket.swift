@@ -56,7 +56,7 @@ public struct TicketHash: Sendable, Hashable, CustomStringConvertible {
   }
 
   init(ticket: Bytes32) {
-    digest = Digest.sha256 { hash in unsafe ticket.withBytes { unsafe hash.update(bufferPointer: $0) } }
+    digest = Fingerprint.sha256 { hash in unsafe ticket.withBytes { unsafe hash.update(bufferPointer: $0) } }
   }
 
   /// The first 32 bits in hexadecimal: enough to follow one session through a log, useless for anything else.
@@ -67,7 +67,7 @@ public struct TicketHash: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// SHA-256 as values of this module.
-enum Digest {
+enum Fingerprint {
   static func sha256(_ feed: (inout SHA256) -> Void) -> Bytes32 {
     var hash = SHA256()
     feed(&hash)

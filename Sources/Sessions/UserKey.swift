@@ -19,7 +19,7 @@ public struct UserKey: Sendable, Hashable {
     self.issuer = issuer
     self.subject = subject
     tenant = nil
-    digest = Digest.sha256(parts: ["user", issuer, subject])
+    digest = Fingerprint.sha256(parts: ["user", issuer, subject])
   }
 
   /// The key of Microsoft Entra: `tid` and `oid` of the ID token. The issuer is kept for messages and does not count.
@@ -27,14 +27,14 @@ public struct UserKey: Sendable, Hashable {
     self.issuer = issuer
     subject = objectID
     self.tenant = tenant
-    digest = Digest.sha256(parts: ["entra", tenant, objectID])
+    digest = Fingerprint.sha256(parts: ["entra", tenant, objectID])
   }
 
   public static func == (a: UserKey, b: UserKey) -> Bool { a.digest == b.digest }
   public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
   /// What a provider's `sid` is indexed by: it is unique within its issuer only.
-  static func sidDigest(issuer: String, sid: String) -> Bytes32 { Digest.sha256(parts: ["sid", issuer, sid]) }
+  static func sidDigest(issuer: String, sid: String) -> Bytes32 { Fingerprint.sha256(parts: ["sid", issuer, sid]) }
 }
 
 /// What pages may show of a user.
