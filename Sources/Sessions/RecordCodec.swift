@@ -1,0 +1,113 @@
+internal import Basics
+
+/// Writes values one after the other in the binary form that stores keep. Numbers are big-endian; texts and bytes are led by
+/// a 32-bit length; an absent value is a zero byte, a present one follows a one.
+struct RecordWriter {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func append(byte: UInt8) { bytes.append(byte) }
+
+  mutating func append(_ number: UInt64) {
+    for shift in stride(from: UInt64(56), through: 0, by: -8) {
+      bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+    }
+  }
+
+  mutating func append(_ time: Timestamp) { append(UInt64(bitPattern: time.milliseconds)) }
+
+  mutating func append(count: Int) {
+    let number = UInt32(clamping: count)
+    for shift in stride(from: UInt32(24), through: 0, by: -8) {
+      bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+    }
+  }
+
+  mutating func append(_ data: [UInt8]) {
+    append(count: data.count)
+    bytes.append(contentsOf: data)
+  }
+
+  mutating func append(_ text: String) {
+    append(count: text.utf8.count)
+    bytes.append(contentsOf: text.utf8)
+  }
+
+  mutating func append(_ secret: Secret) {
+    append(count: secret.count)
+    secret.withBytes { span in
+      for i in span.indices { bytes.append(span[i]) }
+    }
+  }
+
+  mutating func append(_ texts: [String]) {
+    append(count: texts.count)
+    for text in texts { append(text) }
+  }
+
+  mutating func append<Value>(_ value: Value?, _ write: (inout RecordWriter, Value) -> Void) {
+    guard let value else { return append(byte: 0) }
+    append(byte: 1)
+    write(&self, value)
+  }
+}
+
+/// Reads what a ``RecordWriter`` wrote. Lengths are checked against what is left, so a damaged record cannot make it read
+/// or reserve beyond its end.
+struct RecordReader {
+  private let bytes: [UInt8]
+  private var position = 0
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  var isAtEnd: Bool { position == bytes.count }
+
+  mutating func byte() throws(SealError) -> UInt8 {
+    guard position < bytes.count else { throw .malformed }
+    defer { position += 1 }
+    return bytes[position]
+  }
+
+  mutating func number() throws(SealError) -> UInt64 {
+    var value: UInt64 = 0
+    for _ in 0..<8 { value = value << 8 | UInt64(try byte()) }
+    return value
+  }
+
+  mutating func time() throws(SealError) -> Timestamp {
+    Timestamp(milliseconds: Int64(bitPattern: try number()))
+  }
+
+  /// A count of things that take at least one byte each.
+  mutating func count() throws(SealError) -> Int {
+    var value: UInt32 = 0
+    for _ in 0..<4 { value = value << 8 | UInt32(try byte()) }
+    guard Int(value) <= bytes.count - position else { throw .malformed }
+    return Int(value)
+  }
+
+  mutating func data() throws(SealError) -> [UInt8] {
+    let length = try count()
+    defer { position += length }
+    return Array(bytes[position..<(position + length)])
+  }
+
+  mutating func text() throws(SealError) -> String { String(decoding: try data(), as: UTF8.self) }
+
+  mutating func secret() throws(SealError) -> Secret { Secret(bytes: try data()) }
+
+  mutating func texts() throws(SealError) -> [String] {
+    var texts: [String] = []
+    for _ in 0..<(try count()) { texts.append(try text()) }
+    return texts
+  }
+
+  mutating func optional<Value>(
+    _ read: (inout RecordReader) throws(SealError) -> Value
+  ) throws(SealError) -> Value? {
+    switch try byte() {
+    case 0: nil
+    case 1: try read(&self)
+    default: throw .malformed
+    }
+  }
+}

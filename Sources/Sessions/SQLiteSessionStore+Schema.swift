@@ -1,0 +1,61 @@
+internal import Basics
+internal import FoundationEssentials
+internal import GRDB
+
+extension SQLiteSessionStore {
+  /// "Coat": marks the file as ours in its header (SQLite `application_id`).
+  private static let applicationID: Int32 = 0x436F_6174
+  /// Version of the tables (SQLite `user_version`).
+  private static let schemaVersion: Int32 = 1
+
+  /// Makes the tables where there are none, and checks that the file is ours and that the keys open it.
+  static func prepare(_ db: Database, sealer: Sealer) throws {
+    let version = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+    let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+    if version == 0, application == 0 {
+      guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") == 0 else {
+        throw StoreError.corrupt("the file is a database of something else")
+      }
+      try makeTables(db)
+      try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+      try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+    } else if application != applicationID {
+      throw StoreError.corrupt("the file is a database of something else")
+    } else if version != schemaVersion {
+      throw StoreError.corrupt("the file has tables of version \(version), this program knows \(schemaVersion)")
+    }
+    try checkKey(db, sealer: sealer)
+  }
+
+  private static func makeTables(_ db: Database) throws {
+    try db.execute(
+      sql: """
+        CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE sessions (
+          hash BLOB PRIMARY KEY, user BLOB NOT NULL, sid BLOB, generation INTEGER NOT NULL,
+          created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, sealed BLOB NOT NULL
+        );
+        CREATE INDEX sessions_user ON sessions (user);
+        CREATE INDEX sessions_sid ON sessions (sid) WHERE sid IS NOT NULL;
+        CREATE INDEX sessions_seen ON sessions (seen_at);
+        CREATE INDEX sessions_created ON sessions (created_at);
+        CREATE TABLE records (
+          kind TEXT NOT NULL, key BLOB NOT NULL, owner BLOB, expires_at INTEGER NOT NULL, sealed BLOB NOT NULL,
+          PRIMARY KEY (kind, key)
+        );
+        CREATE INDEX records_expiry ON records (kind, expires_at);
+        """)
+  }
+
+  /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next request.
+  private static func checkKey(_ db: Database, sealer: Sealer) throws {
+    let place = SealPlace(table: "meta", row: Array("key-check".utf8), field: "value")
+    let stored = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'key-check'")
+    if let stored {
+      _ = try sealer.open(Array(stored), for: place)
+      if sealer.isCurrent(Array(stored)) { return }
+    }
+    let value = Data(sealer.seal(Array("coatcheck".utf8), for: place))
+    try db.execute(sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('key-check', ?)", arguments: [value])
+  }
+}

@@ -1,0 +1,262 @@
+public import Basics
+internal import FoundationEssentials
+internal import GRDB
+internal import Glibc
+
+/// Sessions and records in one SQLite file in WAL mode, sealed.
+///
+/// Readable in the file: hashes, times, generations, sizes. Everything else, names and tokens above all, is sealed and bound
+/// to its row. A write that has returned survives the end of the process and the loss of power (`synchronous = FULL`).
+/// Database work and sealing run on GRDB's own Dispatch queue.
+public final class SQLiteSessionStore: SessionStore {
+  private let queue: DatabaseQueue
+  private let sealer: Sealer
+  private let maxRecordsPerKind: Int
+
+  /// Opens the file at `path`, and makes it (mode 0600) where there is none; its directory must exist.
+  /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when it is not ours
+  ///   or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
+  public static func open(path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000) async throws(StoreError)
+    -> SQLiteSessionStore
+  {
+    // SQLite gives its -wal and -shm files the mode of the database.
+    let descriptor = unsafe Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw .unavailable("\(path): \(unsafe String(cString: strerror(errno)))") }
+    Glibc.close(descriptor)
+    do {
+      var configuration = GRDB.Configuration()
+      configuration.label = "coatcheck.sessions"
+      configuration.journalMode = .wal
+      configuration.busyMode = .timeout(5)
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      try await queue.writeWithoutTransaction { db in
+        // Overwrites what is deleted, so that an ended session leaves no sealed tokens behind.
+        try db.execute(sql: "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")
+        try db.inTransaction(.immediate) {
+          try prepare(db, sealer: sealer)
+          return .commit
+        }
+      }
+      return SQLiteSessionStore(queue: queue, sealer: sealer, maxRecordsPerKind: maxRecordsPerKind)
+    } catch {
+      throw StoreError(error, path: path)
+    }
+  }
+
+  private init(queue: DatabaseQueue, sealer: Sealer, maxRecordsPerKind: Int) {
+    self.queue = queue
+    self.sealer = sealer
+    self.maxRecordsPerKind = max(1, maxRecordsPerKind)
+  }
+
+  public func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
+    try await transaction { [sealer] db in
+      guard
+        let row = try Row.fetchOne(
+          db, sql: "SELECT seen_at, sealed FROM sessions WHERE hash = ?", arguments: [hash.data])
+      else { return nil }
+      let seenAt: Int64 = row[0]
+      let sealed: Data = row[1]
+      let envelope = Array(sealed)
+      let place = SealPlace.session(hash)
+      let record = try sealer.open(envelope, for: place)
+      let session = try Session(record: record, hash: hash, lastSeenAt: Timestamp(milliseconds: seenAt))
+      if !sealer.isCurrent(envelope) {
+        // The key has changed since: seal again while it is at hand, so that the old key can be retired.
+        try db.execute(
+          sql: "UPDATE sessions SET sealed = ? WHERE hash = ?",
+          arguments: [Data(sealer.seal(record, for: place)), hash.data])
+      }
+      return session
+    }
+  }
+
+  public func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
+    try await transaction { [sealer] db in
+      if let current = try Self.generation(db, session.hash) { throw StoreError.conflict(current: current) }
+      if let old { try db.execute(sql: "DELETE FROM sessions WHERE hash = ?", arguments: [old.data]) }
+      let sid = session.sid.map { UserKey.sidDigest(issuer: session.user.issuer, sid: $0).data }
+      try db.execute(
+        sql: """
+          INSERT INTO sessions (hash, user, sid, generation, created_at, seen_at, sealed)
+          VALUES (?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          session.hash.data, session.user.digest.data, sid, Int64(bitPattern: session.generation),
+          session.createdAt.milliseconds, session.lastSeenAt.milliseconds,
+          Data(sealer.seal(session.record(), for: .session(session.hash))),
+        ])
+    }
+  }
+
+  public func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
+    try await transaction { [sealer] db in
+      try db.execute(
+        sql: """
+          UPDATE sessions SET generation = ?, seen_at = max(seen_at, ?), sealed = ?
+          WHERE hash = ? AND generation = ?
+          """,
+        arguments: [
+          Int64(bitPattern: session.generation), session.lastSeenAt.milliseconds,
+          Data(sealer.seal(session.record(), for: .session(session.hash))), session.hash.data,
+          Int64(bitPattern: generation),
+        ])
+      guard db.changesCount == 1 else {
+        throw StoreError.conflict(current: try Self.generation(db, session.hash))
+      }
+    }
+  }
+
+  public func delete(_ hash: TicketHash) async throws(StoreError) {
+    try await transaction { db in
+      try db.execute(sql: "DELETE FROM sessions WHERE hash = ?", arguments: [hash.data])
+    }
+  }
+
+  public func deleteAll(of user: UserKey) async throws(StoreError) -> [TicketHash] {
+    try await deleteAll(where: "user", is: user.digest)
+  }
+
+  public func deleteAll(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try await deleteAll(where: "sid", is: UserKey.sidDigest(issuer: issuer, sid: sid))
+  }
+
+  public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
+    try await transaction { db in
+      let statement = try db.cachedStatement(sql: "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE hash = ?")
+      for (hash, time) in uses { try statement.execute(arguments: [time.milliseconds, hash.data]) }
+    }
+  }
+
+  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError) {
+    try await transaction { db in
+      try db.execute(
+        sql: "DELETE FROM sessions WHERE created_at <= ? OR seen_at <= ?",
+        arguments: [createdBefore.milliseconds, seenBefore.milliseconds])
+      try db.execute(sql: "DELETE FROM records WHERE expires_at <= ?", arguments: [now.milliseconds])
+    }
+  }
+
+  public func put(_ record: SingleUseRecord) async throws(StoreError) {
+    try await transaction { [sealer, maxRecordsPerKind] db in
+      let kind = record.kind.name
+      let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM records WHERE kind = ?", arguments: [kind]) ?? 0
+      if count >= maxRecordsPerKind {
+        // A sixteenth at once, so that a flood does not count and delete at every step.
+        try db.execute(
+          sql: """
+            DELETE FROM records WHERE rowid IN
+            (SELECT rowid FROM records WHERE kind = ? ORDER BY expires_at LIMIT ?)
+            """, arguments: [kind, max(1, maxRecordsPerKind / 16)])
+      }
+      let place = SealPlace.record(record.kind, record.key, record.owner?.digest, record.expiresAt)
+      try db.execute(
+        sql: "INSERT OR REPLACE INTO records (kind, key, owner, expires_at, sealed) VALUES (?, ?, ?, ?, ?)",
+        arguments: [
+          kind, record.key.data, record.owner?.digest.data, record.expiresAt.milliseconds,
+          Data(sealer.seal(record.payload, for: place)),
+        ])
+    }
+  }
+
+  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+    -> RecordTake
+  {
+    try await transaction { [sealer] db in
+      guard
+        let row = try Row.fetchOne(
+          db, sql: "SELECT owner, expires_at, sealed FROM records WHERE kind = ? AND key = ?",
+          arguments: [kind.name, key.data])
+      else { return .missing }
+      let bound: Data? = row[0]
+      let expiresAt = Timestamp(milliseconds: row[1])
+      let sealed: Data = row[2]
+      let boundDigest = bound.flatMap { Bytes32(Array($0)) }
+      if expiresAt > now, let boundDigest, boundDigest != owner?.digest { return .foreign }
+      try db.execute(sql: "DELETE FROM records WHERE kind = ? AND key = ?", arguments: [kind.name, key.data])
+      guard expiresAt > now else { return .missing }
+      return .taken(try sealer.open(Array(sealed), for: .record(kind, key, boundDigest, expiresAt)))
+    }
+  }
+
+  public func count() async throws(StoreError) -> Int {
+    try await transaction { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM sessions") ?? 0 }
+  }
+
+  public func ping() async throws(StoreError) {
+    _ = try await transaction { db in try Int.fetchOne(db, sql: "SELECT 1 FROM meta") }
+  }
+
+  public func close() async {
+    // Closing fails only for a connection in use, and this one is used by its queue alone.
+    try? await queue.writeWithoutTransaction { db in
+      _ = try? Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+    try? queue.close()
+  }
+
+  private func deleteAll(where column: String, is digest: Bytes32) async throws(StoreError) -> [TicketHash] {
+    try await transaction { db in
+      let gone = try Data.fetchAll(
+        db, sql: "DELETE FROM sessions WHERE \(column) = ? RETURNING hash", arguments: [digest.data])
+      return gone.compactMap { Bytes32(Array($0)).map(TicketHash.init(digest:)) }
+    }
+  }
+
+  private static func generation(_ db: Database, _ hash: TicketHash) throws -> UInt64? {
+    try Int64.fetchOne(db, sql: "SELECT generation FROM sessions WHERE hash = ?", arguments: [hash.data])
+      .map(UInt64.init(bitPattern:))
+  }
+
+  private func transaction<T: Sendable>(
+    _ work: @escaping @Sendable (Database) throws -> T
+  ) async throws(StoreError) -> T {
+    do {
+      return try await queue.write(work)
+    } catch {
+      throw StoreError(error, path: queue.path)
+    }
+  }
+}
+
+extension SealPlace {
+  fileprivate static func session(_ hash: TicketHash) -> SealPlace {
+    SealPlace(table: "sessions", row: hash.digest.bytes, field: "session")
+  }
+
+  /// Owner and expiry stand readable in their columns; being part of the place, they cannot be changed there.
+  fileprivate static func record(
+    _ kind: RecordKind, _ key: TicketHash, _ owner: Bytes32?, _ expiresAt: Timestamp
+  ) -> SealPlace {
+    var row = RecordWriter()
+    row.append(kind.name)
+    row.append(key.digest.bytes)
+    row.append(owner) { $0.append($1.bytes) }
+    row.append(expiresAt)
+    return SealPlace(table: "records", row: row.bytes, field: "payload")
+  }
+}
+
+extension StoreError {
+  fileprivate init(_ error: any Error, path: String) {
+    switch error {
+    case let error as StoreError: self = error
+    case let error as SealError: self = .sealed(error)
+    case let error as DatabaseError:
+      let detail = "\(path): \(error.message ?? "SQLite error") (\(error.extendedResultCode.rawValue))"
+      switch error.resultCode {
+      case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .corrupt(detail)
+      default: self = .unavailable(detail)
+      }
+    default: self = .unavailable("\(path): \(error)")
+    }
+  }
+}
+
+extension Bytes32 {
+  fileprivate var data: Data { Data(bytes) }
+}
+
+extension TicketHash {
+  fileprivate var data: Data { digest.data }
+}

@@ -1,0 +1,92 @@
+internal import Basics
+
+// The form in which a session is sealed. `lastSeenAt` is not in it: it changes at every use and has a column of its own.
+extension Session {
+  /// Version of the form, its first byte. Another form gets another number, so that a newer program can read an older file.
+  private static let recordVersion: UInt8 = 1
+
+  /// The session as bytes, tokens included: only for sealing.
+  func record() -> [UInt8] {
+    var writer = RecordWriter()
+    writer.append(byte: Self.recordVersion)
+    writer.append(generation)
+    writer.append(user.issuer)
+    writer.append(user.subject)
+    writer.append(user.tenant) { $0.append($1) }
+    for part in [profile.name, profile.username, profile.email, profile.claims] {
+      writer.append(part) { $0.append($1) }
+    }
+    writer.append(createdAt)
+    writer.append(authTime) { $0.append($1) }
+    writer.append(idToken) { $0.append($1) }
+    writer.append(refreshToken) { $0.append($1) }
+    writer.append(grantedScopes)
+    writer.append(sid) { $0.append($1) }
+    writer.append(loginHint) { $0.append($1) }
+    switch state {
+    case .active: writer.append(byte: 0)
+    case .needsSignIn(let reason):
+      writer.append(byte: 1)
+      writer.append(reason)
+    }
+    writer.append(count: tokens.count)
+    for (resource, token) in tokens {
+      writer.append(resource.name)
+      writer.append(token.secret)
+      writer.append(token.scopes) { $0.append($1) }
+      for time in [token.issuedAt, token.softExpiry, token.hardExpiry, token.expiresAt] { writer.append(time) }
+    }
+    writer.append(count: extraScopes.count)
+    for (resource, scopes) in extraScopes {
+      writer.append(resource.name)
+      writer.append(scopes)
+    }
+    return writer.bytes
+  }
+
+  /// Reads a record of the session with this hash.
+  init(record: [UInt8], hash: TicketHash, lastSeenAt: Timestamp) throws(SealError) {
+    var reader = RecordReader(record)
+    guard try reader.byte() == Self.recordVersion else { throw .malformed }
+    let generation = try reader.number()
+    let issuer = try reader.text()
+    let subject = try reader.text()
+    let tenant = try reader.optional { r throws(SealError) in try r.text() }
+    let profile = UserProfile(
+      name: try reader.optional { r throws(SealError) in try r.text() },
+      username: try reader.optional { r throws(SealError) in try r.text() },
+      email: try reader.optional { r throws(SealError) in try r.text() },
+      claims: try reader.optional { r throws(SealError) in try r.text() })
+    let createdAt = try reader.time()
+    let authTime = try reader.optional { r throws(SealError) in try r.time() }
+    let idToken = try reader.optional { r throws(SealError) in try r.secret() }
+    let refreshToken = try reader.optional { r throws(SealError) in try r.secret() }
+    let grantedScopes = try reader.texts()
+    let sid = try reader.optional { r throws(SealError) in try r.text() }
+    let loginHint = try reader.optional { r throws(SealError) in try r.text() }
+    let state: State =
+      switch try reader.byte() {
+      case 0: .active
+      case 1: .needsSignIn(try reader.text())
+      default: throw .malformed
+      }
+    var tokens: [ResourceKey: AccessToken] = [:]
+    for _ in 0..<(try reader.count()) {
+      let resource = ResourceKey(try reader.text())
+      tokens[resource] = AccessToken(
+        secret: try reader.secret(), scopes: try reader.optional { r throws(SealError) in try r.texts() },
+        issuedAt: try reader.time(), softExpiry: try reader.time(), hardExpiry: try reader.time(),
+        expiresAt: try reader.time())
+    }
+    var extraScopes: [ResourceKey: [String]] = [:]
+    for _ in 0..<(try reader.count()) { extraScopes[ResourceKey(try reader.text())] = try reader.texts() }
+    guard reader.isAtEnd else { throw .malformed }
+    let user =
+      tenant.map { UserKey(issuer: issuer, tenant: $0, objectID: subject) }
+      ?? UserKey(issuer: issuer, subject: subject)
+    self.init(
+      hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt, authTime: authTime,
+      idToken: idToken, refreshToken: refreshToken, grantedScopes: grantedScopes, tokens: tokens,
+      extraScopes: extraScopes, sid: sid, loginHint: loginHint, state: state, generation: generation)
+  }
+}

@@ -1,0 +1,104 @@
+public import Basics
+
+/// One user's sign-in in one browser: who it is, and the tokens kept behind the counter.
+///
+/// A value; ``SessionAuthority`` owns the current one. Invariant: ``generation`` grows by one at every change that is saved.
+public struct Session: Sendable {
+  /// Whether the session can get tokens.
+  public enum State: Sendable, Hashable {
+    /// It can, as far as is known.
+    case active
+    /// The provider ended the grant: the identity stays (so that the next sign-in knows whom to expect), the tokens are
+    /// gone. The text is for the log.
+    case needsSignIn(String)
+  }
+
+  /// The key of the session: the hash of its ticket.
+  public let hash: TicketHash
+  /// Whose it is.
+  public let user: UserKey
+  /// What pages may show.
+  public var profile: UserProfile
+  /// When it began. The absolute timeout counts from here.
+  public let createdAt: Timestamp
+  /// When it was last used. The idle timeout counts from here.
+  public var lastSeenAt: Timestamp
+  /// When the user last proved who they are (`auth_time`), if the provider said so.
+  public var authTime: Timestamp?
+  /// The ID token, for the provider's sign-out.
+  public var idToken: Secret?
+  /// The refresh token: one for all resources.
+  public var refreshToken: Secret?
+  /// The scopes granted at sign-in.
+  public var grantedScopes: [String]
+  /// One access token a resource.
+  public var tokens: [ResourceKey: AccessToken]
+  /// Scopes that a resource asked for later, beyond the configured ones; every refresh asks for them again.
+  public var extraScopes: [ResourceKey: [String]]
+  /// The provider's own session id (`sid`), for sign-out that starts there.
+  public var sid: String?
+  /// What the provider wants to hear as `login_hint`.
+  public var loginHint: String?
+  /// Whether it can get tokens.
+  public var state: State
+  /// Number of the version, from 1.
+  public var generation: UInt64
+
+  /// A session with every part given.
+  public init(
+    hash: TicketHash, user: UserKey, profile: UserProfile = UserProfile(), createdAt: Timestamp,
+    lastSeenAt: Timestamp, authTime: Timestamp? = nil, idToken: Secret? = nil, refreshToken: Secret? = nil,
+    grantedScopes: [String] = [], tokens: [ResourceKey: AccessToken] = [:],
+    extraScopes: [ResourceKey: [String]] = [:], sid: String? = nil, loginHint: String? = nil,
+    state: State = .active, generation: UInt64 = 1
+  ) {
+    self.hash = hash
+    self.user = user
+    self.profile = profile
+    self.createdAt = createdAt
+    self.lastSeenAt = lastSeenAt
+    self.authTime = authTime
+    self.idToken = idToken
+    self.refreshToken = refreshToken
+    self.grantedScopes = grantedScopes
+    self.tokens = tokens
+    self.extraScopes = extraScopes
+    self.sid = sid
+    self.loginHint = loginHint
+    self.state = state
+    self.generation = generation
+  }
+}
+
+/// How long sessions live.
+public struct SessionPolicy: Sendable {
+  /// Without a request for so long, a session ends.
+  public var idleTimeout: Duration
+  /// So long after its sign-in, a session ends whatever happens.
+  public var absoluteTimeout: Duration
+  /// Sessions held in memory; the least recently used go first and come back from the store.
+  public var memoryCapacity: Int
+
+  /// Half an hour idle, twelve hours in all, 100,000 in memory.
+  public init(
+    idleTimeout: Duration = .seconds(1800), absoluteTimeout: Duration = .seconds(43_200),
+    memoryCapacity: Int = 100_000
+  ) {
+    self.idleTimeout = idleTimeout
+    self.absoluteTimeout = absoluteTimeout
+    self.memoryCapacity = max(1, memoryCapacity)
+  }
+
+  /// How often a loop needs to report that a session is in use: a minute, less where the idle timeout is short.
+  public var touchInterval: Duration { min(.seconds(60), idleTimeout / 10) }
+
+  /// When a session of these times ends at the latest if nobody uses it from now on.
+  public func end(createdAt: Timestamp, lastSeenAt: Timestamp) -> Timestamp {
+    min(createdAt + absoluteTimeout, lastSeenAt + idleTimeout)
+  }
+
+  /// Whether the session has outlived either timeout.
+  public func isOver(_ session: Session, at now: Timestamp) -> Bool {
+    end(createdAt: session.createdAt, lastSeenAt: session.lastSeenAt) <= now
+  }
+}

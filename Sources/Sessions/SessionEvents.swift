@@ -1,0 +1,101 @@
+public import Basics
+
+/// What happened to a session. Data loops keep copies and follow these.
+public enum SessionChange: Sendable {
+  /// The session has a new version: new tokens, or none any more.
+  case updated(Session)
+  /// A new session stands where the old one was. Requests that still carry the old ticket find the new session for a
+  /// short while.
+  case replaced(old: TicketHash, new: Session)
+  /// The session is over.
+  case ended(TicketHash, EndReason)
+}
+
+/// Why a session is over.
+public enum EndReason: Sendable, Hashable {
+  /// The user signed out here.
+  case signedOut
+  /// All sessions of the user or of the provider's session were ended.
+  case revoked
+  /// The idle or the absolute timeout.
+  case timedOut
+  /// A refreshed ID token named another user, or another user signed in in this browser.
+  case userChanged
+  /// It is not in the store any more: another process ended it.
+  case vanished
+}
+
+/// Where the authority tells what happens. Called on its executor, in order, and must return at once.
+public struct SessionEvents: Sendable {
+  /// A session changed.
+  public var changed: @Sendable (SessionChange) -> Void
+  /// The store failed; the authority goes on from memory.
+  public var storeFailed: @Sendable (StoreError) -> Void
+  /// A refresh token arrived for a session that had ended meanwhile. Nobody holds it: revoke it where possible.
+  public var orphaned: @Sendable (Secret) -> Void
+
+  /// Callbacks; those left out do nothing.
+  public init(
+    changed: @escaping @Sendable (SessionChange) -> Void = { _ in },
+    storeFailed: @escaping @Sendable (StoreError) -> Void = { _ in },
+    orphaned: @escaping @Sendable (Secret) -> Void = { _ in }
+  ) {
+    self.changed = changed
+    self.storeFailed = storeFailed
+    self.orphaned = orphaned
+  }
+}
+
+/// What a finished sign-in brings.
+public struct SignInGrant: Sendable {
+  /// Who signed in.
+  public var user: UserKey
+  /// What pages may show.
+  public var profile: UserProfile
+  /// `auth_time`.
+  public var authTime: Timestamp?
+  /// The validated ID token.
+  public var idToken: Secret?
+  /// The refresh token; nil when the provider gives none.
+  public var refreshToken: Secret?
+  /// The scopes granted.
+  public var grantedScopes: [String]
+  /// The access tokens that came along, by what they are for.
+  public var tokens: [ResourceKey: TokenGrant]
+  /// Scopes beyond the configured ones that every refresh shall ask for from now on.
+  public var extraScopes: [ResourceKey: [String]]
+  /// `sid`.
+  public var sid: String?
+  /// `login_hint`.
+  public var loginHint: String?
+
+  /// A grant.
+  public init(
+    user: UserKey, profile: UserProfile = UserProfile(), authTime: Timestamp? = nil, idToken: Secret? = nil,
+    refreshToken: Secret? = nil, grantedScopes: [String] = [], tokens: [ResourceKey: TokenGrant] = [:],
+    extraScopes: [ResourceKey: [String]] = [:], sid: String? = nil, loginHint: String? = nil
+  ) {
+    self.user = user
+    self.profile = profile
+    self.authTime = authTime
+    self.idToken = idToken
+    self.refreshToken = refreshToken
+    self.grantedScopes = grantedScopes
+    self.tokens = tokens
+    self.extraScopes = extraScopes
+    self.sid = sid
+    self.loginHint = loginHint
+  }
+}
+
+/// A finished sign-in.
+public struct SignInResult: Sendable {
+  /// For the cookie.
+  public let ticket: Ticket
+  /// The new session.
+  public let session: Session
+  /// The session that stood here before.
+  public let previous: Session?
+  /// Whether ``previous`` was somebody else's. Nothing of it was carried over, and nothing that hangs on it may be.
+  public let userChanged: Bool
+}

@@ -1,0 +1,89 @@
+public import Basics
+internal import Crypto
+
+/// What the browser holds: 256 random bits. It opens a session and means nothing by itself.
+///
+/// It exists only between its making and the `Set-Cookie` line; everything else works with its ``TicketHash``.
+public struct Ticket: Sendable, CustomStringConvertible, CustomReflectable {
+  private let bytes: Bytes32
+
+  private init(_ bytes: Bytes32) { self.bytes = bytes }
+
+  /// A new ticket from the kernel's random numbers.
+  public static func make() -> Ticket {
+    var generator = SystemRandomNumberGenerator()
+    return Ticket(Bytes32(generator.next(), generator.next(), generator.next(), generator.next()))
+  }
+
+  /// The cookie's value: 43 characters of base64url.
+  public func reveal() -> String { Base64URL.encode(bytes.bytes) }
+
+  /// What the server keeps of it.
+  public var hash: TicketHash { TicketHash(ticket: bytes) }
+
+  /// Never the value.
+  public var description: String { "<redacted>" }
+  /// Never the value.
+  public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// SHA-256 of a ticket's 32 bytes: the key of sessions in memory and in the store.
+///
+/// A plain hash is enough because a ticket has 256 random bits. Whoever reads the hash cannot make the ticket from it, and
+/// looking it up in a table leaks no usable timing.
+public struct TicketHash: Sendable, Hashable, CustomStringConvertible {
+  /// The hash.
+  public let digest: Bytes32
+
+  /// From a stored hash.
+  public init(digest: Bytes32) { self.digest = digest }
+
+  /// From a cookie's value; nil unless it is exactly 43 characters of base64url with no spare bits set.
+  public init?(cookieValue: Span<UInt8>) {
+    guard let ticket = Base64URL.decode32(cookieValue) else { return nil }
+    self.init(ticket: ticket)
+  }
+
+  /// From a cookie's value that stands in `range` of a request's head; nil as ``init(cookieValue:)``.
+  public init?(_ buffer: borrowing Buffer, _ range: Range<Int>) {
+    guard let ticket = Base64URL.decode32(buffer, range) else { return nil }
+    self.init(ticket: ticket)
+  }
+
+  /// From a cookie's value; nil as ``init(cookieValue:)``.
+  public init?(_ cookieValue: String) {
+    self.init(cookieValue: cookieValue.utf8.span)
+  }
+
+  init(ticket: Bytes32) {
+    digest = Fingerprint.sha256 { hash in unsafe ticket.withBytes { unsafe hash.update(bufferPointer: $0) } }
+  }
+
+  /// The first 32 bits in hexadecimal: enough to follow one session through a log, useless for anything else.
+  public var description: String {
+    let text = String(digest.a >> 32, radix: 16)
+    return String(repeating: "0", count: 8 - text.utf8.count) + text
+  }
+}
+
+/// SHA-256 as values of this module.
+enum Fingerprint {
+  static func sha256(_ feed: (inout SHA256) -> Void) -> Bytes32 {
+    var hash = SHA256()
+    feed(&hash)
+    var words = InlineArray<4, UInt64>(repeating: 0)
+    var position = 0
+    for byte in hash.finalize() {
+      words[position >> 3] = words[position >> 3] << 8 | UInt64(byte)
+      position += 1
+    }
+    return Bytes32(words[0], words[1], words[2], words[3])
+  }
+
+  /// The hash of `parts`, each led by its length, so that no two lists give the same bytes.
+  static func sha256(parts: [String]) -> Bytes32 {
+    var writer = RecordWriter()
+    for part in parts { writer.append(part) }
+    return sha256 { $0.update(data: writer.bytes) }
+  }
+}
