@@ -26,6 +26,8 @@ final class Call {
   var evidence = CallerEvidence()
   /// nil for own endpoints and for addresses without a route.
   var route: Route?
+  /// What follows the route's prefix in the path.
+  var pathRest = 0..<0
   /// The JSON-RPC message in the body, where the route speaks it and the body was short enough to look into.
   var message: MessageEnvelope?
   var isModern = false

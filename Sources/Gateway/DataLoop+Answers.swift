@@ -44,7 +44,9 @@ extension DataLoop {
   }
 
   /// The JSON-RPC shaped body of a denial, with the request's own id where it has one.
-  func denialBody(_ denial: Denial, call: Call, _ x: Exchange) -> [UInt8] {
+  ///
+  /// - Parameter id: the id as JSON text; nil for that of the request.
+  func denialBody(_ denial: Denial, id: [UInt8]? = nil, call: Call, _ x: Exchange) -> [UInt8] {
     let plain = DenialAnswer(denial)
     var data: [(String, JSONValue)] = [("reason", .string(plain.reason))]
     switch denial {
@@ -56,9 +58,8 @@ extension DataLoop {
     default: break
     }
     data.append(("request_id", .string(hex(call.requestID))))
-    let id = x.withBody { buffer, _ in call.message?.id.map { buffer.array($0) } }
-    return JSONRPC.error(
-      id: id, code: plain.code, message: plain.explanation, data: .object(JSONObject(data)))
+    let id = id ?? x.withBody { buffer, _ in call.message?.idBytes(buffer) } ?? JSONRPC.nullID
+    return JSONRPC.error(id: id, code: plain.code, message: plain.explanation, data: JSONObject(data))
   }
 
   /// Where a person signs in; comes back to the page for navigations and for scripts to the page they run on.
@@ -75,7 +76,7 @@ extension DataLoop {
     let text = x.requestBytes.string(value)
     guard text.hasPrefix(shared.publicURL + "/") else { return nil }
     let path = String(text.dropFirst(shared.publicURL.count))
-    return ReturnTo.isSafe(path) ? path : nil
+    return ReturnTarget.accept(path)
   }
 
   /// Hands over a complete answer.

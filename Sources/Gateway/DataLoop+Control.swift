@@ -1,5 +1,7 @@
 internal import Basics
+internal import Consent
 internal import Sessions
+internal import Reactor
 internal import Wire
 
 /// What the control loop answers to a waiting exchange.
@@ -8,7 +10,6 @@ enum ControlReply: Sendable {
   case deny(Denial)
   case session(SessionLookup, ticket: TicketHash)
   case token(TokenReply)
-  case mcpSessionOwner(Bytes32?, key: Bytes32)
 }
 
 /// What became of a ticket.
@@ -25,7 +26,7 @@ enum TokenReply: Sendable {
   /// The session goes on, its tokens are gone: the person has to sign in again.
   case signInRequired
   /// The provider wants something of the person first.
-  case consentRequired(ConsentDemand)
+  case consentRequired(ConsentNeed)
   case unavailable(retryAfter: Int?)
   case misconfigured
 }
@@ -40,10 +41,10 @@ extension DataLoop {
     let id = call.requestID
     waiting[id] = x
     let control = shared.control
-    let home = shared.control.home(of: loop)
+    let home = LoopBound(self, on: loop)
     control.loop.spawn {
       let reply = await question(control)
-      home.execute { $0.resume(id, reply) }
+      home.loop.execute { home.value.resume(id, reply) }
     }
   }
 
@@ -63,7 +64,6 @@ extension DataLoop {
     case .deny(let denial): deny(x, call, denial)
     case .session(let lookup, let ticket): sessionArrived(x, call, lookup, ticket)
     case .token(let reply): tokenArrived(x, call, reply)
-    case .mcpSessionOwner(let owner, let key): mcpOwnerArrived(x, call, owner, key)
     }
   }
 
@@ -85,21 +85,15 @@ extension DataLoop {
     switch reply {
     case .token(let snapshot):
       sessions.update(snapshot)
-      guard let credential = snapshot.credentials[slot] else { return deny(x, call, .loginRequired) }
+      guard slot < snapshot.credentials.count, let credential = snapshot.credentials[slot] else { return deny(x, call, .loginRequired) }
       call.credential = credential
       forward(x, call, route)
     case .signInRequired: deny(x, call, .loginRequired)
-    case .consentRequired(let demand): consentNeeded(x, call, route, demand)
+    case .consentRequired(let need):
+      call.hasReplayed = true
+      consentNeeded(x, call, route, need)
     case .unavailable(let retryAfter): deny(x, call, .providerUnavailable(retryAfter: retryAfter))
     case .misconfigured: deny(x, call, .providerMisconfigured)
     }
-  }
-
-  private func mcpOwnerArrived(_ x: Exchange, _ call: Call, _ owner: Bytes32?, _ key: Bytes32) {
-    guard let route = call.route, let entry = call.session, let owner, owner == entry.snapshot.userDigest else {
-      return deny(x, call, .unknownMCPSession)
-    }
-    shared.mcpSessions.bind(key, to: owner)
-    chooseToken(x, call, route)
   }
 }

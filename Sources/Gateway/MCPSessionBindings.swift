@@ -6,8 +6,8 @@ internal import Reactor
 /// else's is answered with 404 (MCP security best practices, session hijacking).
 ///
 /// Ids pass through unchanged; the binding is kept beside them. Owner: shared by the data loops, because the client's next
-/// connection may land on another one. Bound: `capacity` bindings, oldest out first; what fell out is read back from the
-/// session store.
+/// connection may land on another one. Bound: `capacity` bindings, oldest out first. An id that is not here (after a restart too) is
+/// answered with 404, which tells the client to start a new session.
 final class MCPSessionBindings: Sendable {
   private struct Table {
     var owners: [Bytes32: Bytes32] = [:]
@@ -20,7 +20,7 @@ final class MCPSessionBindings: Sendable {
 
   init(capacity: Int = 100_000) { self.capacity = capacity }
 
-  /// The key under which a session id of a route is kept: a hash, so the table and the store hold no usable id.
+  /// The key under which a session id of a route is kept: a hash, so the table holds no usable id.
   static func key(route: Int, id: [UInt8]) -> Bytes32? {
     var hash = SHA256()
     hash.update(data: Array("mcp-session|\(route)|".utf8))

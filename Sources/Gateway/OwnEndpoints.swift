@@ -40,11 +40,16 @@ extension DataLoop {
 
   func ownEndpointBody(_ x: Exchange, _ call: Call, complete: Bool) {
     guard complete else { return deny(x, call, .bodyTooLarge) }
-    let request = OwnRequest(
+    let request = ownRequest(x, call)
+    askControl(x, call) { control in .respond(await control.handle(request)) }
+  }
+
+  /// The request as a value for the control loop.
+  func ownRequest(_ x: Exchange, _ call: Call) -> OwnRequest {
+    OwnRequest(
       method: x.requestBytes.string(x.request.methodRange), path: x.requestBytes.string(x.request.path),
       query: x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) }?.map { ($0.0, $0.1) } ?? [],
-      cookies: Cookies.all(x.request, x.requestBytes), body: x.withBody { $0.array($1) }, evidence: call.evidence,
+      cookies: Cookies.all(in: x.request, x.requestBytes), body: x.withBody { $0.array($1) }, evidence: call.evidence,
       refererPath: refererPath(x), clientAddress: x.peer.host, requestID: hex(call.requestID))
-    askControl(x, call) { control in .respond(await control.handle(request)) }
   }
 }

@@ -63,11 +63,22 @@ extension DataLoop {
   func answerCollected(_ x: Exchange) {
     let call = call(of: x)
     guard let route = call.route else { return deny(x, call, .noRoute) }
-    if let need = ConsentWatch.need(inBodyOf: x, limit: shared.limits.answerBody) {
-      return consentNeeded(x, call, route, ConsentDemand(need: need, route: route))
+    if let need = demand(inBodyOf: x)?.need, call.session != nil, need.isRepairable {
+      return consentNeeded(x, call, route, need)
     }
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: false)
     x.relayCollected()
+  }
+
+  /// The demand in a collected body, decoded first where it is coded. What cannot be decoded within the bound is no demand.
+  private func demand(inBodyOf x: Exchange) -> ConsentFinding? {
+    guard let slot = x.answer.first(.contentEncoding) else {
+      return shared.watch.finding(inBody: x.answerBody, 0..<x.answerBody.count)
+    }
+    guard let coding = ContentCoding(x.answerBytes, slot.value) else { return nil }
+    var decoded = Buffer()
+    guard coding.decode(x.answerBody, into: &decoded, limit: shared.watch.maxBytes) else { return nil }
+    return shared.watch.finding(inBody: decoded, 0..<decoded.count)
   }
 
   func answerTooLong(_ x: Exchange) {
@@ -82,28 +93,28 @@ extension DataLoop {
   func event(_ x: Exchange, _ event: borrowing Buffer, _ range: Range<Int>) -> EventVerdict {
     let call = call(of: x)
     guard let route = call.route, route.isMCP, route.authorization == .bearer, call.session != nil,
-      let need = ConsentWatch.need(inEvent: event, range)
+      let found = shared.watch.finding(inEvent: event, range), found.need.isRepairable
     else { return .pass }
     // The status line is long gone: the answer to this request inside the stream becomes ours, the stream stays the upstream's.
-    let denial = openConsent(x, call, route, ConsentDemand(need: need, route: route))
-    let body = denialBody(denial, call: call, x)
-    return .replace(Array("event: message\ndata: ".utf8) + body + Array("\n\n".utf8))
+    let denial = consentDenial(x, call, route, found.need)
+    return .replace(ConsentAnswer.event(denialBody(denial, id: found.id, call: call, x)))
   }
 
   // MARK: Refusals of the upstream
 
   /// 401 or 403 of a bearer route: a stale token is refreshed and the request sent once more, a demand is turned into one of ours.
   private func refused(_ x: Exchange, _ call: Call, _ route: Route) -> AnswerPlan? {
-    let challenges = Challenge.parse(fields(of: x, .wwwAuthenticate))
-    let need = ConsentNeed.from(challenges: challenges, status: x.answer.status)
-    switch need {
-    case .reauth?: break
+    let need = ConsentNeed.from(
+      challenges: Challenge.parse(fields(of: x, .wwwAuthenticate)), status: x.answer.status)
+    switch need?.kind {
+    case .reauth: break
     case nil where x.answer.status == 401: break
     case nil:
       // A bare 403 says no more than no. Its body may still name a consent error; else it passes as it is.
       return nil
-    case .some(let need):
-      return after { self.consentNeeded(x, call, route, ConsentDemand(need: need, route: route)) }
+    case .some:
+      guard let need else { return nil }
+      return after { self.consentNeeded(x, call, route, need) }
     }
     guard let slot = route.credentialSlot, let rejected = call.credential?.token, !call.hasReplayed, x.canReplay else {
       return after { self.tokenRejectedForGood(x, call) }
@@ -114,9 +125,7 @@ extension DataLoop {
   }
 
   private func tokenRejectedForGood(_ x: Exchange, _ call: Call) {
-    if let hash = call.session?.snapshot.hash, let slot = call.route?.credentialSlot {
-      tellControl { control in await control.tokenUseless(hash, slot: slot) }
-    }
+    call.outcome = "token_rejected"
     deny(x, call, .loginRequired)
   }
 
@@ -133,7 +142,7 @@ extension DataLoop {
     let target = x.answerBytes.string(location)
     if !route.isMCP && route.authorization == .none { return nil }
     if [307, 308].contains(x.answer.status), !call.hasReplayed, x.canReplay,
-      let path = route.localTarget(of: target, relativeTo: x)
+      let path = route.localTarget(of: target)
     {
       call.hasReplayed = true
       return after { self.forward(x, call, route, target: path) }
@@ -149,7 +158,6 @@ extension DataLoop {
       shared.mcpSessions.owner(of: key) != owner
     else { return }
     shared.mcpSessions.bind(key, to: owner)
-    tellControl { control in await control.mcpSessionOpened(key, owner: owner) }
   }
 
   private func fields(of x: Exchange, _ id: FieldID) -> [String] {

@@ -27,9 +27,10 @@ extension DataLoop: ExchangeHandler {
   private func route(_ x: Exchange, _ call: Call) {
     let path = x.request.path
     if OwnEndpoints.covers(x.requestBytes, path) { return ownEndpoint(x, call) }
-    guard PathRules.isUnambiguous(x.requestBytes, path) else { return deny(x, call, .ambiguousPath) }
-    guard let route = shared.routes.match(x.requestBytes, path) else { return deny(x, call, .noRoute) }
+    guard PathRules.problem(x.requestBytes, path) == nil else { return deny(x, call, .ambiguousPath) }
+    guard let (route, rest) = shared.routes.match(x.requestBytes, path) else { return deny(x, call, .noRoute) }
     call.route = route
+    call.pathRest = rest
     if call.evidence.verb == .options && x.request.contains(.accessControlRequestMethod) {
       return preflight(x, call)
     }
@@ -64,8 +65,10 @@ extension DataLoop: ExchangeHandler {
   private func readMessage(_ x: Exchange, _ call: Call) -> Denial? {
     let message = x.withBody { buffer, range in MessageEnvelope.scan(buffer, range) }
     call.message = message
+    let headers = RoutingHeaders(
+      version: field(x, .mcpProtocolVersion), method: field(x, .mcpMethod), name: field(x, .mcpName))
     let verdict = x.withBody { buffer, _ in
-      HeaderRules.check(message, body: buffer, head: x.request, headBytes: x.requestBytes)
+      HeaderRules.check(message, body: buffer, headers: headers, head: x.requestBytes)
     }
     switch verdict {
     case .accepted(let era):
@@ -76,6 +79,10 @@ extension DataLoop: ExchangeHandler {
     }
   }
 
+  private func field(_ x: Exchange, _ id: FieldID) -> RoutingHeaders.Field {
+    RoutingHeaders.Field(count: x.request.count(of: id), first: x.request.first(id)?.value)
+  }
+
   // MARK: 4. Ticket → session
 
   private func findSession(_ x: Exchange, _ call: Call, _ route: Route) {
@@ -84,49 +91,43 @@ extension DataLoop: ExchangeHandler {
       return deny(x, call, .loginRequired)
     }
     let now = Timestamp.now()
-    if let entry = sessions.entry(for: ticket) { return useSession(x, call, route, entry, now) }
+    if let entry = sessions.entry(for: ticket, now: now) { return useSession(x, call, route, entry, now) }
     metrics.cacheMisses &+= 1
     askControl(x, call) { control in .session(await control.snapshot(for: ticket), ticket: ticket) }
   }
 
   private func ticket(of x: Exchange) -> TicketHash? {
-    guard x.request.contains(.cookie),
-      let value = Cookies.value(named: shared.cookies.sessionName, x.request, x.requestBytes)
-    else { return nil }
-    return TicketHash(ticket: x.requestBytes, value)
+    guard let value = Cookies.find(shared.cookies.sessionNameBytes, in: x.request, x.requestBytes) else { return nil }
+    return TicketHash(x.requestBytes, value)
   }
 
   func useSession(_ x: Exchange, _ call: Call, _ route: Route, _ entry: SessionCache.Entry, _ now: Timestamp) {
-    if now >= entry.snapshot.absoluteEnd || now - entry.lastSeen >= shared.control.policy.idleTimeout {
+    let policy = shared.control.policy
+    if now >= entry.snapshot.createdAt + policy.absoluteTimeout || now - entry.lastSeen >= policy.idleTimeout {
       sessions.remove(entry.snapshot.hash)
-      let hash = entry.snapshot.hash
-      tellControl { control in await control.sessionExpired(hash) }
       if !route.needsSession { return forward(x, call, route) }
       return deny(x, call, .loginRequired)
     }
     entry.lastSeen = now
-    if now - entry.lastReported >= shared.control.policy.touchInterval {
+    if now - entry.lastReported >= policy.touchInterval {
       entry.lastReported = now
       let hash = entry.snapshot.hash
-      tellControl { control in await control.sessionSeen(hash, at: now) }
+      tellControl { control in await control.authority.touch(hash, at: now) }
     }
     call.session = entry
     checkMCPSession(x, call, route)
   }
 
-  /// `Mcp-Session-Id` must be this user's (MCP security best practices). Unknown ids are looked up in the store once.
+  /// `Mcp-Session-Id` must be one that this user opened here (MCP security best practices, session hijacking).
   private func checkMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
     guard route.isMCP, !call.isModern, let slot = x.request.first(.mcpSessionID), let entry = call.session else {
       return chooseToken(x, call, route)
     }
-    guard let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(slot.value)) else {
-      return deny(x, call, .unknownMCPSession)
-    }
-    if let owner = shared.mcpSessions.owner(of: key) {
-      guard owner == entry.snapshot.userDigest else { return deny(x, call, .unknownMCPSession) }
-      return chooseToken(x, call, route)
-    }
-    askControl(x, call) { control in .mcpSessionOwner(await control.mcpSessionOwner(key), key: key) }
+    guard x.request.count(of: .mcpSessionID) == 1,
+      let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(slot.value)),
+      shared.mcpSessions.owner(of: key) == entry.snapshot.userDigest
+    else { return deny(x, call, .unknownMCPSession) }
+    chooseToken(x, call, route)
   }
 
   // MARK: 5. Session → token
@@ -147,18 +148,21 @@ extension DataLoop: ExchangeHandler {
   }
 
   /// Waits for the control loop to bring a token that is good; all who wait share one refresh.
-  func obtainToken(_ x: Exchange, _ call: Call, slot: Int, rejected: Secret?) {
+  func obtainToken(_ x: Exchange, _ call: Call, slot: Int, rejected: Secret?, claims: String? = nil) {
     guard let hash = call.session?.snapshot.hash else { return deny(x, call, .loginRequired) }
-    askControl(x, call) { control in .token(await control.token(for: hash, slot: slot, rejected: rejected)) }
+    askControl(x, call) { control in .token(await control.token(for: hash, slot: slot, rejected: rejected, claims: claims)) }
   }
 
   // MARK: 6. Forward
 
-  func forward(_ x: Exchange, _ call: Call, _ route: Route) {
+  ///
+  /// - Parameter target: where a redirect on the upstream's own origin points; nil for the request's own target.
+  func forward(_ x: Exchange, _ call: Call, _ route: Route, target: String? = nil) {
     call.phase = .forwarded
     x.upstreamHead.removeAll()
     let additions = UpstreamRequest.Additions(
-      authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call), requestID: call.requestID)
+      authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call), requestID: call.requestID,
+      pathRest: call.pathRest, target: target)
     UpstreamRequest.write(
       to: &x.upstreamHead, head: x.request, input: x.requestBytes, route: route, additions: additions)
     setDisconnectRules(x, call, route)
@@ -178,13 +182,18 @@ extension DataLoop: ExchangeHandler {
     }
   }
 
+  /// Who the client is, as far as we know: our own view, appended to what a trusted proxy in front says.
   private func forwardingLines(_ x: Exchange, _ call: Call) -> [UInt8] {
-    let isTrusted = !shared.trustedProxies.isEmpty && shared.trustedProxies.contains { $0.contains(x.peer) }
-    if isTrusted {
-      return ForwardingFields.lines(appendingTo: x.request, x.requestBytes, peer: x.peer.host)
-    }
     if let lines = call.forwarding { return lines }
-    let lines = ForwardingFields.lines(peer: x.peer.host)
+    let fields = ForwardingFields(
+      clientAddress: x.peer.host, isSecure: shared.isSecure, authority: shared.publicAuthority)
+    var buffer = Buffer()
+    if !shared.trustedProxies.isEmpty, shared.trustedProxies.contains(where: { $0.contains(x.peer) }) {
+      fields.append(to: &buffer, extending: x.request, x.requestBytes)
+      return buffer.array()
+    }
+    fields.append(to: &buffer)
+    let lines = buffer.array()
     call.forwarding = lines
     return lines
   }

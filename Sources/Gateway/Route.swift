@@ -10,6 +10,7 @@ final class Route: Sendable {
   let index: Int
   /// The prefix as configured: `/mcp`, or `/` for everything.
   let path: String
+  let prefix: RoutePath
   let upstream: URLReference
   let authorization: Authorization
   /// A session is needed, or only used when there is one.
@@ -22,21 +23,21 @@ final class Route: Sendable {
   let scope: [String]
   let resource: String?
   /// Names of cookies that may pass to the upstream.
-  let passCookies: [String]
+  let passCookies: [[UInt8]]
   /// Names of upstream response fields that may reach the client although they are withheld by default. Lower case.
   let passResponseFields: [String]
-  /// Written on every upstream request of the route: `Host`, forwarding fields, `Via`.
+  /// Written on every upstream request of the route: `Host` and `Via`.
   let fixedFields: [UInt8]
   /// What the path prefix is replaced by, without a trailing slash.
   let upstreamPath: [UInt8]
 
   init(
-    index: Int, path: String, upstream: URLReference, authorization: Authorization, needsSession: Bool, isMCP: Bool,
-    credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String], passResponseFields: [String],
-    publicURL: URLReference
+    index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization, needsSession: Bool, isMCP: Bool,
+    credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String], passResponseFields: [String]
   ) {
     self.index = index
     self.path = path
+    self.prefix = prefix
     self.upstream = upstream
     self.authorization = authorization
     self.needsSession = needsSession
@@ -44,13 +45,20 @@ final class Route: Sendable {
     self.credentialSlot = credentialSlot
     self.scope = scope
     self.resource = resource
-    self.passCookies = passCookies
+    self.passCookies = passCookies.map { Array($0.utf8) }
     self.passResponseFields = passResponseFields.map { ASCII.lowercased($0) }
-    var fixed = "Host: \(upstream.authority)\r\n"
-    fixed += "X-Forwarded-Proto: \(publicURL.scheme)\r\nX-Forwarded-Host: \(publicURL.authority)\r\nVia: 1.1 coatcheck\r\n"
-    fixedFields = Array(fixed.utf8)
+    fixedFields = Array("Host: \(upstream.authority)\r\nVia: 1.1 coatcheck\r\n".utf8)
     var prefix = upstream.path
     while prefix.hasSuffix("/") { prefix.removeLast() }
     upstreamPath = Array(prefix.utf8)
+  }
+
+  /// The request target of a redirect, if it stays on the upstream's own origin.
+  func localTarget(of location: String) -> String? {
+    if let url = URLReference(location) { return url.hasSameOrigin(as: upstream) ? url.requestTarget : nil }
+    guard location.hasPrefix("/"), !location.hasPrefix("//"), location.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+      return nil
+    }
+    return String(location.prefix { $0 != "#" })
   }
 }

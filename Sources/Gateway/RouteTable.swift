@@ -8,21 +8,17 @@ internal import HTTP
 struct RouteTable: Sendable {
   /// In the order of the configuration.
   let all: [Route]
-  private let longestFirst: [(prefix: [UInt8], route: Route)]
+  private let longestFirst: [Route]
 
   init(_ routes: [Route]) {
     all = routes
-    longestFirst = routes.map { (Array($0.path.utf8), $0) }.sorted { $0.0.count > $1.0.count }
+    longestFirst = routes.sorted { $0.prefix.specificity > $1.prefix.specificity }
   }
 
-  /// The route of a path, nil when none covers it.
-  func match(_ buffer: borrowing Buffer, _ path: Range<Int>) -> Route? {
-    for (prefix, route) in longestFirst {
-      if prefix.count == 1 { return route }
-      guard path.count >= prefix.count else { continue }
-      let end = path.lowerBound + prefix.count
-      guard buffer.equals(path.lowerBound..<end, prefix) else { continue }
-      if end == path.upperBound || buffer[end] == UInt8(ascii: "/") { return route }
+  /// The route of a path and what follows its prefix; nil when none covers it.
+  func match(_ buffer: borrowing Buffer, _ path: Range<Int>) -> (Route, Range<Int>)? {
+    for route in longestFirst {
+      if let rest = route.prefix.match(buffer, path) { return (route, rest..<path.upperBound) }
     }
     return nil
   }

@@ -13,12 +13,16 @@ struct SessionCache {
     var lastSeen: Timestamp
     /// When `lastSeen` was last told to the control loop.
     var lastReported: Timestamp
+    /// A ticket that was replaced at a step-up is asked for anew from here on: how long it still leads to its session is the control
+    /// loop's to say.
+    let recheckAt: Timestamp?
     /// The generation for which a background refresh was asked already.
     var refreshAskedAt: UInt64 = .max
 
-    init(snapshot: SessionSnapshot, lastSeen: Timestamp) {
+    init(snapshot: SessionSnapshot, lastSeen: Timestamp, recheckAt: Timestamp?) {
       self.snapshot = snapshot
       self.lastSeen = lastSeen
+      self.recheckAt = recheckAt
       lastReported = lastSeen
     }
   }
@@ -34,13 +38,18 @@ struct SessionCache {
   var count: Int { entries.count }
 
   /// The entry of a ticket, if it is known here.
-  func entry(for ticket: TicketHash) -> Entry? { entries[ticket] }
+  func entry(for ticket: TicketHash, now: Timestamp) -> Entry? {
+    guard let entry = entries[ticket] else { return nil }
+    if let recheckAt = entry.recheckAt, recheckAt <= now { return nil }
+    return entry
+  }
 
   /// Remembers a session under the ticket it was asked by.
   mutating func insert(_ snapshot: SessionSnapshot, ticket: TicketHash, now: Timestamp) -> Entry {
     if entries.count >= capacity { makeRoom(now: now) }
-    if ticket != snapshot.hash { aliases[snapshot.hash, default: []].append(ticket) }
-    let entry = Entry(snapshot: snapshot, lastSeen: max(now, snapshot.lastSeen))
+    if ticket != snapshot.hash, entries[ticket] == nil { aliases[snapshot.hash, default: []].append(ticket) }
+    let recheckAt = ticket == snapshot.hash ? nil : now + .seconds(30)
+    let entry = Entry(snapshot: snapshot, lastSeen: max(now, snapshot.lastSeen), recheckAt: recheckAt)
     entries[ticket] = entry
     return entry
   }

@@ -21,22 +21,26 @@ final class SessionSnapshot: Sendable {
   let user: UserKey
   /// Stands for the user in tables that must not hold names.
   let userDigest: Bytes32
-  let absoluteEnd: Timestamp
+  let createdAt: Timestamp
   let lastSeen: Timestamp
   let generation: UInt64
   /// One entry a slot; nil when no token could be had yet.
   let credentials: [Credential?]
 
+  /// The provider ended the grant: nothing but a new sign-in brings tokens again.
+  let needsSignIn: Bool
+
   init(
-    hash: TicketHash, user: UserKey, userDigest: Bytes32, absoluteEnd: Timestamp, lastSeen: Timestamp, generation: UInt64,
-    credentials: [Credential?]
+    hash: TicketHash, user: UserKey, userDigest: Bytes32, createdAt: Timestamp, lastSeen: Timestamp, generation: UInt64,
+    credentials: [Credential?], needsSignIn: Bool
   ) {
     self.hash = hash
     self.user = user
     self.userDigest = userDigest
-    self.absoluteEnd = absoluteEnd
+    self.createdAt = createdAt
     self.lastSeen = lastSeen
     self.generation = generation
     self.credentials = credentials
+    self.needsSignIn = needsSignIn
   }
 }

@@ -1,5 +1,5 @@
 internal import Basics
-internal import Configuration
+internal import Consent
 internal import Reactor
 
 /// What all loops share: immutable after start, but for two small guarded tables.
@@ -12,28 +12,32 @@ final class SharedState: Sendable {
   let crossOrigin: CrossOrigin
   let cookies: CookieJar
   let publicURL: String
+  let publicAuthority: String
   let isSecure: Bool
   let trustedProxies: [CIDRBlock]
   let limits: InspectionLimits
   let mcpSessions: MCPSessionBindings
   let consentRounds: ConsentRounds
+  let watch: ConsentWatch
   let control: ControlPlane
 
   init(
     routes: RouteTable, origins: OriginPolicy, crossOrigin: CrossOrigin, cookies: CookieJar, publicURL: String,
-    isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits, mcpSessions: MCPSessionBindings,
-    consentRounds: ConsentRounds, control: ControlPlane
+    publicAuthority: String, isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits, mcpSessions: MCPSessionBindings,
+    consentRounds: ConsentRounds, watch: ConsentWatch, control: ControlPlane
   ) {
     self.routes = routes
     self.origins = origins
     self.crossOrigin = crossOrigin
     self.cookies = cookies
     self.publicURL = publicURL
+    self.publicAuthority = publicAuthority
     self.isSecure = isSecure
     self.trustedProxies = trustedProxies
     self.limits = limits
     self.mcpSessions = mcpSessions
     self.consentRounds = consentRounds
+    self.watch = watch
     self.control = control
   }
 }

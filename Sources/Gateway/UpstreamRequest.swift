@@ -14,13 +14,17 @@ enum UpstreamRequest {
     /// `X-Forwarded-For: …\r\n` and `Forwarded: …\r\n` of this connection, or empty when they must be built from a chain.
     var forwarding: [UInt8]
     var requestID: UInt64
+    /// What follows the route's prefix in the path of the request.
+    var pathRest: Range<Int>
+    /// Instead of the request's own target.
+    var target: String?
   }
 
   /// - Parameter out: receives request line and field lines, without the empty line.
   static func write(
     to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route, additions: borrowing Additions
   ) {
-    writeLine(to: &out, head: head, input: input, route: route)
+    writeLine(to: &out, head: head, input: input, route: route, additions: additions)
     out.append(route.fixedFields)
     out.append(additions.forwarding)
     out.append("X-Request-ID: ")
@@ -38,16 +42,19 @@ enum UpstreamRequest {
   }
 
   private static func writeLine(
-    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route
+    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route,
+    additions: borrowing Additions
   ) {
     out.append(from: input, head.methodRange)
     out.append(UInt8(ascii: " "))
+    if let target = additions.target {
+      out.append(target)
+      out.append(" HTTP/1.1\r\n")
+      return
+    }
     let before = out.count
     out.append(route.upstreamPath)
-    // The prefix "/" keeps the slash of what follows; "/mcp" is replaced as a whole.
-    let kept = route.path == "/" ? 0 : route.path.utf8.count
-    let rest = min(head.path.lowerBound + kept, head.path.upperBound)..<head.path.upperBound
-    out.append(from: input, rest)
+    out.append(from: input, additions.pathRest)
     if out.count == before { out.append(UInt8(ascii: "/")) }
     if let query = head.query {
       out.append(UInt8(ascii: "?"))
@@ -72,19 +79,10 @@ enum UpstreamRequest {
   }
 
   private static func writeCookies(
-    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, names: [String]
+    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, names: [[UInt8]]
   ) {
-    var kept: [String] = []
-    for slot in head.fields where slot.id == .cookie {
-      for pair in input.string(slot.value).split(separator: ";") {
-        let trimmed = pair.drop { $0 == " " }
-        guard let name = trimmed.split(separator: "=", maxSplits: 1).first, names.contains(String(name)) else { continue }
-        kept.append(String(trimmed))
-      }
+    Cookies.appendKept(of: head, input, to: &out) { buffer, name in
+      names.contains { buffer.equals(name, $0) }
     }
-    guard !kept.isEmpty else { return }
-    out.append("Cookie: ")
-    out.append(kept.joined(separator: "; "))
-    out.append("\r\n")
   }
 }

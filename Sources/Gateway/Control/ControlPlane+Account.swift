@@ -5,55 +5,67 @@ internal import Sessions
 
 /// The endpoints that tell who is signed in, and the one that ends it.
 extension ControlPlane {
-  /// The session whose ticket came with a request to an own endpoint.
-  func currentSession(_ request: OwnRequest) async throws -> Session? {
-    guard let value = request.cookie(cookies.sessionName), let hash = TicketHash(ticket: value) else { return nil }
-    guard let session = try await session(for: hash) else { return nil }
-    let now = clock()
-    guard now < session.createdAt + policy.absoluteTimeout, now - session.lastSeenAt < policy.idleTimeout else {
-      await end(session.hash)
+  /// What is known of the ticket that came with a request.
+  enum Current {
+    case session(Session)
+    case none
+    /// The store could not be asked.
+    case unavailable
+
+    var session: Session? {
+      if case .session(let session) = self { return session }
       return nil
     }
-    return session
   }
 
-  /// `GET /auth/session`: for page scripts. Never a token. Looking does not keep the session alive.
-  func sessionInfo(_ request: OwnRequest) async -> OwnResponse {
-    do {
-      guard let session = try await currentSession(request) else {
-        return .json(401, JSONValue.object(["signed_in": false, "login_url": .string(policy.publicURL + "/auth/login")]).serialized())
-      }
-      var members: [(String, JSONValue)] = [("signed_in", true), ("sub", .string(session.user.subject))]
-      if let name = session.profile.name ?? session.profile.username { members.append(("name", .string(name))) }
-      members.append(("expires_at", .string((session.createdAt + policy.absoluteTimeout).rfc3339)))
-      members.append(("idle_timeout_seconds", .number(JSONNumber(policy.idleTimeout.components.seconds))))
-      members.append(("needs_sign_in", .bool(session.needsSignIn)))
-      members.append(("claims", session.profile.claims))
-      return .json(200, JSONValue.object(JSONObject(members)).serialized())
-    } catch {
-      metrics.storeErrors += 1
-      return unavailable(request)
+  /// The session whose ticket came with a request to an own endpoint. Asking does not keep it alive.
+  func currentSession(_ request: OwnRequest) async -> Current {
+    guard let value = request.cookie(cookies.sessionName), let ticket = TicketHash(value) else { return .none }
+    switch await authority.session(for: ticket) {
+    case .found(let session): return .session(session)
+    case .unknown: return .none
+    case .unavailable: return .unavailable
     }
+  }
+
+  /// `GET /auth/session`: for page scripts. Never a token.
+  func sessionInfo(_ request: OwnRequest) async -> OwnResponse {
+    switch await currentSession(request) {
+    case .unavailable: return unavailable(request)
+    case .none:
+      let login: JSONValue = .string(policy.publicURL + "/auth/login")
+      return .json(401, JSONValue.object(["signed_in": false, "login_url": login]).serialized())
+    case .session(let session):
+      var members: [(String, JSONValue)] = [
+        ("signed_in", true), ("sub", .string(session.user.subject)), ("name", .string(displayName(session))),
+        ("expires_at", .string((session.createdAt + policy.absoluteTimeout).rfc3339)),
+        ("idle_expires_at", .string((session.lastSeenAt + policy.idleTimeout).rfc3339)),
+        ("needs_sign_in", .bool(session.state != .active)),
+      ]
+      if let text = session.profile.claims, let claims = try? JSONValue.parse(text) { members.append(("claims", claims)) }
+      return .json(200, JSONValue.object(JSONObject(members)).serialized())
+    }
+  }
+
+  private func displayName(_ session: Session) -> String {
+    session.profile.name ?? session.profile.username ?? session.user.subject
   }
 
   /// `GET /auth/`: the same for people.
   func account(_ request: OwnRequest) async -> OwnResponse {
-    do {
-      let notice = ControlPlane.notice(request.parameter("done"))
-      guard let session = try await currentSession(request) else {
-        return .page(200, Pages.signedOut(notice: notice))
-      }
+    let notice = ControlPlane.notice(request.parameter("done"))
+    switch await currentSession(request) {
+    case .unavailable: return unavailable(request)
+    case .none: return .page(200, Pages.signedOut(notice: notice))
+    case .session(let session):
       let grants = routes.all.compactMap { route in
-        route.credentialSlot.map { (route: route.path, scopes: session.scopes(of: slots.key($0))) }
+        route.credentialSlot.map { (route: route.path, scopes: slots.scopes(of: session, slot: $0)) }
       }
       let account = Pages.Account(
-        name: session.profile.name ?? session.profile.username ?? session.user.subject,
-        username: session.profile.username, issuer: session.user.issuer, signedInAt: session.createdAt.rfc3339,
-        endsAt: (session.createdAt + policy.absoluteTimeout).rfc3339, grants: grants, notice: notice)
+        name: displayName(session), username: session.profile.username, issuer: session.user.issuer,
+        signedInAt: session.createdAt.rfc3339, endsAt: (session.createdAt + policy.absoluteTimeout).rfc3339,
+        grants: grants, notice: notice)
       return .page(200, Pages.account(account), formTargets: await logoutTargets())
-    } catch {
-      metrics.storeErrors += 1
-      return unavailable(request)
     }
   }
 
@@ -70,10 +82,9 @@ extension ControlPlane {
   /// provider's own sign-out (OpenID Connect RP-Initiated Logout 1.0).
   func logout(_ request: OwnRequest) async -> OwnResponse {
     let clear = cookies.expiredSession()
-    let session: Session?
-    do { session = try await currentSession(request) } catch { return unavailable(request) }
-    guard let session else { return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear) }
-    await end(session.hash)
+    guard let found = await currentSession(request).session, let session = await end(found.hash) else {
+      return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear)
+    }
     metrics.signOuts += 1
     log.signedOut(session.user, requestID: request.requestID)
     if policy.revokesOnLogout, let refreshToken = session.refreshToken {

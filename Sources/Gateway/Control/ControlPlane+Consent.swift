@@ -29,64 +29,60 @@ struct Continuation: Sendable {
 }
 
 extension ControlPlane {
-  /// Keeps a link's meaning. The link may be followed from the moment this begins.
-  func keep(_ continuation: Continuation, id: String) async {
-    let key = SignIn.key(id)
-    continuationsBeingStored[key] = continuation
-    do {
-      try await store.put(
-        kind: .continuation, key: key, payload: continuation.encoded(), expiresAt: clock() + policy.linkLifetime)
-    } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
+  /// Keeps a link's meaning. Whoever follows the link waits until that is done.
+  func keep(_ continuation: Continuation, id: String, owner: UserKey) async {
+    guard let key = TicketHash(id) else { return }
+    let record = SingleUseRecord(
+      kind: .continuation, key: key, owner: owner, payload: continuation.encoded(),
+      expiresAt: clock() + policy.linkLifetime)
+    let store = store
+    let log = log
+    let task = Task {
+      do { try await store.put(record) } catch { log.storeFailed("\(error)") }
     }
-    continuationsBeingStored[key] = nil
+    linksBeingKept[key] = task
+    await task.value
+    linksBeingKept[key] = nil
   }
 
   /// `GET /auth/continue?i=`: single use, for the person it was made for, within its lifetime.
   func continueConsent(_ request: OwnRequest) async -> OwnResponse {
-    guard let id = request.parameter("i"), id.utf8.count <= 64 else { return linkDead(request) }
+    guard let id = request.parameter("i"), let key = TicketHash(id) else { return linkDead(request) }
+    let session: Session
+    switch await currentSession(request) {
+    case .session(let current): session = current
+    case .unavailable: return unavailable(request)
+    case .none:
+      let returnTo = request.parameter("return_to").map { "&return_to=" + PercentEncoding.encode($0) } ?? ""
+      let back = "/auth/continue?i=" + PercentEncoding.encode(id) + returnTo
+      return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(back))
+    }
+    await linksBeingKept[key]?.value
     do {
-      guard let session = try await currentSession(request) else {
-        let back = "/auth/continue?i=" + PercentEncoding.encode(id)
-        return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(back))
-      }
-      let key = SignIn.key(id)
-      guard let continuation = try await pending(key) else { return linkDead(request) }
-      guard continuation.consent.issuer == session.user.issuer, continuation.consent.subject == session.user.subject
-      else {
+      switch try await store.take(.continuation, key, owner: session.user, now: clock()) {
+      case .missing: return linkDead(request)
+      case .foreign:
         return problem(
           403, "This link is not for you",
           "It was made for another person. Nothing was changed, for them or for you.", request, retry: nil)
+      case .taken(let payload):
+        guard let continuation = Continuation(encoded: payload) else { return linkDead(request) }
+        let returnTo = safeReturn(request.parameter("return_to"), otherwise: continuation.returnTo)
+        return await ask(continuation.consent, of: session, returnTo: returnTo, request)
       }
-      guard try await store.take(kind: .continuation, key: key, now: clock()) != nil else { return linkDead(request) }
-      let returnTo = safeReturn(request.parameter("return_to"), otherwise: continuation.returnTo)
-      return await ask(continuation.consent, of: session, returnTo: returnTo, request)
     } catch {
       metrics.storeErrors += 1
+      log.storeFailed("\(error)")
       return unavailable(request)
     }
-  }
-
-  private func pending(_ key: Bytes32) async throws -> Continuation? {
-    if let early = continuationsBeingStored[key] {
-      try await store.put(
-        kind: .continuation, key: key, payload: early.encoded(), expiresAt: clock() + policy.linkLifetime)
-      return early
-    }
-    return try await store.peek(kind: .continuation, key: key, now: clock()).flatMap { Continuation(encoded: $0) }
   }
 
   /// Sends a person straight to the provider for what a route asked: the way of a page that navigates.
   func askDirectly(_ consent: SignInAttempt.Consent, returnTo: String, request: OwnRequest) async -> OwnResponse {
-    do {
-      guard let session = try await currentSession(request) else {
-        return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(returnTo))
-      }
-      return await ask(consent, of: session, returnTo: returnTo, request)
-    } catch {
-      metrics.storeErrors += 1
-      return unavailable(request)
+    switch await currentSession(request) {
+    case .session(let session): await ask(consent, of: session, returnTo: returnTo, request)
+    case .unavailable: unavailable(request)
+    case .none: .seeOther("/auth/login?return_to=" + PercentEncoding.encode(returnTo))
     }
   }
 
@@ -98,11 +94,11 @@ extension ControlPlane {
     guard routes.all.indices.contains(consent.routeIndex), let slot = routes.all[consent.routeIndex].credentialSlot
     else { return linkDead(request) }
     let route = routes.all[consent.routeIndex]
-    let granted = Scopes.union(session.grantedScopes, session.scopes(of: slots.key(slot)))
+    let granted = ScopeList.union(session.grantedScopes, slots.scopes(of: session, slot: slot))
     let demand = SignIn.Demand(
-      scope: Scopes.union(Scopes.union(signIn.settings.scope, Scopes.union(route.scope, granted)), consent.scopes),
+      scope: ScopeList.union(ScopeList.union(signIn.settings.scope, ScopeList.union(route.scope, granted)), consent.scopes),
       resource: route.resource, claims: consent.claims, acrValues: consent.acrValues, maxAge: consent.maxAge,
-      loginHint: session.loginHint ?? session.profile.username)
+      prompt: consent.prompt, loginHint: session.loginHint ?? session.profile.username)
     return await begin(demand, purpose: .consent(consent), returnTo: returnTo, request: request)
   }
 

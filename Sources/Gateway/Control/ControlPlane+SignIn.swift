@@ -1,5 +1,6 @@
 internal import Basics
 internal import Consent
+internal import HTTP
 internal import OAuth
 internal import Sessions
 
@@ -13,15 +14,10 @@ extension ControlPlane {
 
   /// `GET /auth/callback`.
   func callback(_ request: OwnRequest) async -> OwnResponse {
-    do {
-      let arrival = try await signIn.arrive(request)
-      return try await complete(arrival, request)
-    } catch let failure as SignIn.Failure {
-      return await callbackFailed(failure, request)
+    do throws(SignIn.Failure) {
+      return await complete(try await signIn.arrive(request), request)
     } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
-      return unavailable(request)
+      return await callbackFailed(error, request)
     }
   }
 
@@ -42,45 +38,41 @@ extension ControlPlane {
 
   // MARK: Arrival
 
-  private func complete(_ arrival: SignIn.Arrival, _ request: OwnRequest) async throws -> OwnResponse {
-    let previous = try await currentSession(request)
+  private func complete(_ arrival: SignIn.Arrival, _ request: OwnRequest) async -> OwnResponse {
+    let previous = await currentSession(request)
     let user = slots.user(of: arrival.claims)
-    var carried: Session?
+    var overlap = Duration.seconds(30)
+    var isConsent = false
+    var replaced = previous.session?.hash
     if case .consent(let consent) = arrival.attempt.purpose {
-      let isSamePerson = user.issuer == consent.issuer && user.subject == consent.subject
-      if let previous, previous.user == user, isSamePerson { carried = previous }
-      // Somebody else came back from the provider: a new session of that person, nothing of the old one.
-      if !isSamePerson { log.userChanged(from: consent.subject, to: user, requestID: request.requestID) }
-    } else if let previous, previous.user == user {
-      carried = previous
+      isConsent = user.digest == consent.user
+      if isConsent {
+        // The same person gave more consent. An MCP client that carries the old ticket must be able to repeat its call.
+        overlap = policy.absoluteTimeout
+        replaced = previous.session?.user == user ? previous.session?.hash : consent.session
+      } else {
+        log.userChanged(requestID: request.requestID)
+      }
     }
-    let ticket = Ticket.make()
-    let session = slots.session(
-      ticket: ticket.hash, user: user, claims: arrival.claims, tokens: arrival.tokens, attempt: arrival.attempt,
-      carrying: carried, policy: policy, now: clock())
-    try await authority.create(session)
-    if let previous { try await replace(previous, by: session) }
-    if case .consent(let consent) = arrival.attempt.purpose, carried != nil {
+    let grant = slots.grant(arrival, user: user, previous: previous.session, consentSlot: consentSlot(arrival.attempt))
+    let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
+    if let gone = result.previous, result.userChanged { await forgetEverywhere(gone.hash) }
+    if case .consent(let consent) = arrival.attempt.purpose, isConsent {
       metrics.consentsGranted += 1
-      rounds.completed(user: user, route: consent.routeIndex, scopes: consent.scopes, now: clock())
+      rounds.completed(user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
     } else {
       metrics.signIns += 1
       log.signedIn(user, requestID: request.requestID)
     }
     return OwnResponse.seeOther(arrival.attempt.returnTo)
-      .adding("Set-Cookie", cookies.session(ticket.secret))
+      .adding("Set-Cookie", cookies.session(Secret(result.ticket.reveal())))
       .adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))
   }
 
-  /// A new id at every sign-in and step-up. When the same person only gave more consent, the old ticket goes on to lead to the
-  /// session: an MCP client that carries it must be able to repeat its call. Otherwise it is worth nothing from now on.
-  private func replace(_ previous: Session, by session: Session) async throws {
-    await end(previous.hash)
-    guard previous.user == session.user, session.createdAt == previous.createdAt else { return }
-    try await store.put(
-      kind: .ticketAlias, key: previous.hash.bytes, payload: session.hash.bytes.bytes,
-      expiresAt: session.createdAt + policy.absoluteTimeout)
+  private func consentSlot(_ attempt: SignInAttempt) -> Int? {
+    guard case .consent(let consent) = attempt.purpose, routes.all.indices.contains(consent.routeIndex) else { return nil }
+    return routes.all[consent.routeIndex].credentialSlot
   }
 
   // MARK: Failures
@@ -89,7 +81,7 @@ extension ControlPlane {
     switch failure {
     case .noAttempt:
       // A second tab, or the back button: with a session there is nothing left to do.
-      if let session = try? await currentSession(request), !session.needsSignIn { return .seeOther("/auth/") }
+      if let session = await currentSession(request).session, session.state == .active { return .seeOther("/auth/") }
       metrics.signInFailures += 1
       return problem(
         400, "This sign-in cannot be completed",
@@ -173,7 +165,6 @@ extension ControlPlane {
   }
 
   func safeReturn(_ path: String?, otherwise: String) -> String {
-    guard let path, ReturnTo.isSafe(path) else { return otherwise }
-    return path
+    path.flatMap { ReturnTarget.accept($0) } ?? otherwise
   }
 }

@@ -25,8 +25,8 @@ actor ControlPlane {
   let rounds: ConsentRounds
   let clock: WallClock
   var metrics = ControlMetrics()
-  /// Continuations on their way to the store, so that a link can be followed before the write is done.
-  var continuationsBeingStored: [Bytes32: Continuation] = [:]
+  /// Links on their way to the store: whoever follows one at once waits for that.
+  var linksBeingKept: [TicketHash: Task<Void, Never>] = [:]
   /// Ends a session on every data loop and waits for all of them.
   private let forgetEverywhere: @Sendable (TicketHash) async -> Void
 
@@ -97,56 +97,30 @@ actor ControlPlane {
 
   /// The session behind a ticket.
   func snapshot(for ticket: TicketHash) async -> SessionLookup {
-    do {
-      guard let session = try await session(for: ticket) else { return .unknown }
-      return .found(slots.snapshot(of: session))
-    } catch {
-      metrics.storeErrors += 1
-      return .unavailable
+    switch await authority.session(for: ticket) {
+    case .found(let session): .found(slots.snapshot(of: session))
+    case .unknown: .unknown
+    case .unavailable: .unavailable
     }
-  }
-
-  /// A ticket's session, also when the ticket was replaced at a step-up and is still carried by a client.
-  func session(for ticket: TicketHash) async throws -> Session? {
-    if let session = try await authority.session(for: ticket) { return session }
-    guard let payload = try await store.peek(kind: .ticketAlias, key: ticket.bytes, now: clock()),
-      let current = TicketHash(stored: payload)
-    else { return nil }
-    return try await authority.session(for: current)
   }
 
   /// A token for one slot; all who ask while a refresh runs share it.
   ///
   /// - Parameter rejected: a token that the upstream refused, so that it is not handed out again.
-  func token(for hash: TicketHash, slot: Int, rejected: Secret?) async -> TokenReply {
-    let outcome = await authority.token(for: hash, resource: slots.key(slot), now: clock(), rejected: rejected)
-    return await reply(to: outcome, hash: hash, slot: slot)
+  func token(for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil) async -> TokenReply {
+    switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
+    case .token(_, let session): .token(slots.snapshot(of: session))
+    case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
+    case .interactionRequired(let refusal, _): .consentRequired(TokenEndpointNeed.need(of: refusal))
+    case .transient(let retryAfter, _): .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
+    case .misconfigured: .misconfigured
+    }
   }
-
-  func sessionSeen(_ hash: TicketHash, at time: Timestamp) async { await authority.touch(hash, at: time) }
-
-  func sessionExpired(_ hash: TicketHash) async { await end(hash) }
 
   /// Ends a session here, in the store and on every data loop; returns when no loop knows it any more.
-  func end(_ hash: TicketHash) async {
-    do { try await authority.end(hash) } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
-    }
+  func end(_ hash: TicketHash) async -> Session? {
+    let last = await authority.end(hash)
     await forgetEverywhere(hash)
-  }
-
-  func mcpSessionOpened(_ key: Bytes32, owner: Bytes32) async {
-    do {
-      try await store.put(
-        kind: .mcpSession, key: key, payload: owner.bytes, expiresAt: clock() + policy.absoluteTimeout)
-    } catch {
-      metrics.storeErrors += 1
-    }
-  }
-
-  func mcpSessionOwner(_ key: Bytes32) async -> Bytes32? {
-    guard let payload = try? await store.peek(kind: .mcpSession, key: key, now: clock()) else { return nil }
-    return Bytes32(payload)
+    return last
   }
 }

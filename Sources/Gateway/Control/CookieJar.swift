@@ -1,5 +1,4 @@
 internal import Basics
-internal import Configuration
 
 /// Names and attributes of the cookies the proxy sets: one for the session and, while a sign-in is under way, one for each attempt.
 ///
@@ -10,6 +9,7 @@ struct CookieJar: Sendable {
   static let maxAttempts = 5
 
   let sessionName: String
+  let sessionNameBytes: [UInt8]
   private let attemptPrefix: String
   private let attributes: String
   private let sameSite: String
@@ -20,6 +20,7 @@ struct CookieJar: Sendable {
   ///   - sessionName: the configured name, already carrying its prefix.
   init(isSecure: Bool, sessionName: String, sameSite: String, attemptLifetime: Duration) {
     self.sessionName = sessionName
+    sessionNameBytes = Array(sessionName.utf8)
     attemptPrefix = (isSecure ? "__Host-" : "") + "coatcheck-tx-"
     attributes = "; Path=/; HttpOnly" + (isSecure ? "; Secure" : "")
     self.sameSite = sameSite

@@ -63,7 +63,7 @@ struct SignIn: Sendable {
   /// The request for everything a new session needs.
   var signInDemand: Demand {
     Demand(
-      scope: Scopes.union(settings.scope, settings.routeScopes), resource: settings.resource,
+      scope: ScopeList.union(settings.scope, settings.routeScopes), resource: settings.resource,
       acrValues: settings.acrValues, prompt: settings.prompt)
   }
 
@@ -72,12 +72,13 @@ struct SignIn: Sendable {
     _ demand: Demand, purpose: SignInAttempt.Purpose, returnTo: String, request: OwnRequest
   ) async throws -> OwnResponse {
     let name = settings.cookies.newAttempt(now: clock())
-    let cookieValue = Secret(RandomBytes.token(bits: 256))
+    // The cookie's value is a ticket of its own: the record is found by its hash, so knowing a state is not enough to use it up.
+    let ticket = Ticket.make()
     // The state names its attempt's cookie, so several tabs at once find each their own.
     let state = name + "." + RandomBytes.token(bits: 256)
     let pkce = PKCE.make()
     let attempt = SignInAttempt(
-      cookieName: name, cookieHash: SignIn.hash(cookieValue.reveal()), nonce: RandomBytes.token(bits: 256),
+      cookieName: name, state: Secret(state), nonce: RandomBytes.token(bits: 256),
       codeVerifier: pkce.verifier, issuer: settings.issuer, returnTo: returnTo, scope: demand.scope,
       resource: demand.resource, purpose: purpose)
     let url = try await provider.authorizationURL(
@@ -86,13 +87,13 @@ struct SignIn: Sendable {
         codeChallenge: pkce.challenge, resource: demand.resource, loginHint: demand.loginHint, claims: demand.claims,
         acrValues: demand.acrValues, maxAge: demand.maxAge, prompt: demand.prompt))
     try await store.put(
-      kind: .signInAttempt, key: SignIn.key(state), payload: attempt.encoded(),
-      expiresAt: clock() + SignInAttempt.lifetime)
+      SingleUseRecord(
+        kind: .signIn, key: ticket.hash, payload: attempt.encoded(), expiresAt: clock() + SignInAttempt.lifetime))
     var response = OwnResponse.seeOther(url)
     for old in settings.cookies.surplusAttempts(in: request.cookies) {
       response = response.adding("Set-Cookie", settings.cookies.expiredAttempt(old))
     }
-    return response.adding("Set-Cookie", settings.cookies.attempt(name, value: cookieValue))
+    return response.adding("Set-Cookie", settings.cookies.attempt(name, value: Secret(ticket.reveal())))
   }
 
   /// Takes in the provider's answer. Nothing is redeemed before state, cookie and issuer are found to fit.
@@ -124,24 +125,16 @@ struct SignIn: Sendable {
     }
   }
 
-  /// The attempt is looked at before it is taken: somebody who only knows a state cannot use it up.
+  /// Takes the attempt that belongs to the cookie; its state must be the one that came back.
   private func takeAttempt(state: String, cookie: String) async throws(Failure) -> SignInAttempt? {
-    let key = SignIn.key(state)
+    guard let key = TicketHash(cookie) else { return nil }
     do {
-      guard let seen = try await store.peek(kind: .signInAttempt, key: key, now: clock()),
-        let attempt = SignInAttempt(encoded: seen), Secret(attempt.cookieHash) == Secret(SignIn.hash(cookie)),
-        try await store.take(kind: .signInAttempt, key: key, now: clock()) != nil
+      guard case .taken(let payload) = try await store.take(.signIn, key, owner: nil, now: clock()),
+        let attempt = SignInAttempt(encoded: payload), attempt.state == Secret(state)
       else { return nil }
       return attempt
     } catch {
       throw .store
     }
-  }
-
-  /// What is stored instead of a random value.
-  static func hash(_ text: String) -> String { Base64URL.encode(Array(SHA256.hash(data: Array(text.utf8)))) }
-
-  static func key(_ text: String) -> Bytes32 {
-    Bytes32(Array(SHA256.hash(data: Array(text.utf8)))) ?? Bytes32(0, 0, 0, 0)
   }
 }

@@ -1,10 +1,11 @@
 internal import Basics
 internal import JSON
+internal import Sessions
 
 /// One walk to the provider and back, kept at the server between the redirect and the callback (RFC 9700 §4.7).
 ///
-/// It is stored sealed under the hash of `state`, lives ten minutes and is taken once. Nothing of it is in the browser but the
-/// random value of its cookie, so a callback works only in the browser that started it.
+/// It is stored sealed under the hash of its cookie's random value, lives ten minutes and is taken once. Nothing else of it is in the
+/// browser, so a callback works only in the browser that started it.
 struct SignInAttempt: Sendable {
   /// What the walk is for.
   enum Purpose: Sendable, Equatable {
@@ -14,17 +15,17 @@ struct SignInAttempt: Sendable {
   }
 
   struct Consent: Sendable, Equatable {
-    /// The session that asked, as lower-case hex of its ticket's hash.
-    var session: String
-    /// Who asked: the same person must come back.
-    var issuer: String
-    var subject: String
+    /// The session that asked.
+    var session: TicketHash
+    /// Who asked, as `UserKey.digest`: the same person must come back.
+    var user: Bytes32
     var routeIndex: Int
     /// What the upstream asked for, without what was granted before.
     var scopes: [String]
     var claims: String?
     var acrValues: [String]
     var maxAge: Int?
+    var prompt: String?
   }
 
   /// How long the person may take.
@@ -32,8 +33,8 @@ struct SignInAttempt: Sendable {
 
   /// The short name of the attempt's cookie.
   var cookieName: String
-  /// SHA-256 of the cookie's value, base64url.
-  var cookieHash: String
+  /// What must come back as `state`; compared in constant time.
+  var state: Secret
   var nonce: String
   var codeVerifier: Secret
   /// Recorded before the redirect, compared with `iss` after it (RFC 9207).
@@ -49,7 +50,7 @@ struct SignInAttempt: Sendable {
   /// The stored form.
   func encoded() -> [UInt8] {
     var members: [(String, JSONValue)] = [
-      ("cookie", .string(cookieName)), ("cookie_hash", .string(cookieHash)), ("nonce", .string(nonce)),
+      ("cookie", .string(cookieName)), ("state", .string(state.reveal())), ("nonce", .string(nonce)),
       ("verifier", .string(codeVerifier.reveal())), ("issuer", .string(issuer)), ("return_to", .string(returnTo)),
       ("scope", .array(scope.map { .string($0) })),
     ]
@@ -61,12 +62,12 @@ struct SignInAttempt: Sendable {
   /// Reads the stored form; nil when it is not one.
   init?(encoded: [UInt8]) {
     guard let value = try? JSONValue.parse(encoded), let cookieName = value["cookie"]?.string,
-      let cookieHash = value["cookie_hash"]?.string, let nonce = value["nonce"]?.string,
+      let state = value["state"]?.string, let nonce = value["nonce"]?.string,
       let verifier = value["verifier"]?.string, let issuer = value["issuer"]?.string,
       let returnTo = value["return_to"]?.string, let scope = value["scope"]?.strings
     else { return nil }
     self.cookieName = cookieName
-    self.cookieHash = cookieHash
+    self.state = Secret(state)
     self.nonce = nonce
     codeVerifier = Secret(verifier)
     self.issuer = issuer
@@ -82,11 +83,11 @@ struct SignInAttempt: Sendable {
   }
 
   init(
-    cookieName: String, cookieHash: String, nonce: String, codeVerifier: Secret, issuer: String, returnTo: String,
+    cookieName: String, state: Secret, nonce: String, codeVerifier: Secret, issuer: String, returnTo: String,
     scope: [String], resource: String?, purpose: Purpose
   ) {
     self.cookieName = cookieName
-    self.cookieHash = cookieHash
+    self.state = state
     self.nonce = nonce
     self.codeVerifier = codeVerifier
     self.issuer = issuer
@@ -100,22 +101,24 @@ struct SignInAttempt: Sendable {
 extension SignInAttempt.Consent {
   var json: JSONValue {
     var members: [(String, JSONValue)] = [
-      ("session", .string(session)), ("issuer", .string(issuer)), ("subject", .string(subject)),
+      ("session", .string(Base64URL.encode(session.digest.bytes))), ("user", .string(Base64URL.encode(user.bytes))),
       ("route", .number(JSONNumber(routeIndex))), ("scopes", .array(scopes.map { .string($0) })),
       ("acr_values", .array(acrValues.map { .string($0) })),
     ]
     if let claims { members.append(("claims", .string(claims))) }
     if let maxAge { members.append(("max_age", .number(JSONNumber(maxAge)))) }
+    if let prompt { members.append(("prompt", .string(prompt))) }
     return .object(JSONObject(members))
   }
 
   init?(json: JSONValue) {
-    guard let session = json["session"]?.string, let issuer = json["issuer"]?.string,
-      let subject = json["subject"]?.string, let route = json["route"]?.int64, let scopes = json["scopes"]?.strings,
+    guard let session = json["session"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }),
+      let user = json["user"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }), let route = json["route"]?.int64, let scopes = json["scopes"]?.strings,
       let acrValues = json["acr_values"]?.strings
     else { return nil }
     self.init(
-      session: session, issuer: issuer, subject: subject, routeIndex: Int(route), scopes: scopes,
-      claims: json["claims"]?.string, acrValues: acrValues, maxAge: json["max_age"]?.int64.map { Int($0) })
+      session: TicketHash(digest: session), user: user, routeIndex: Int(route), scopes: scopes,
+      claims: json["claims"]?.string, acrValues: acrValues, maxAge: json["max_age"]?.int64.map { Int($0) },
+      prompt: json["prompt"]?.string)
   }
 }

@@ -1,0 +1,64 @@
+internal import Basics
+internal import HTTP
+internal import Reactor
+internal import Wire
+
+/// `/healthz`, `/readyz` and `/metrics` on `admin.listen`. No session is needed and nothing of one is told.
+///
+/// Owner: the control loop.
+final class AdminEndpoint: ExchangeHandler {
+  private let loop: EventLoop
+  private let control: ControlPlane
+  var server: HTTPServer?
+  private var waiting: [UInt64: (exchange: Exchange, sequence: UInt64)] = [:]
+  private var next: UInt64 = 0
+
+  init(loop: EventLoop, control: ControlPlane) {
+    self.loop = loop
+    self.control = control
+  }
+
+  func stop() { server?.stop() }
+
+  func received(_ x: Exchange) {
+    guard x.request.method == .get || x.request.method == .head else { return reply(x, 405, "method not allowed\n") }
+    let path = x.requestBytes.string(x.request.path)
+    switch path {
+    case "/healthz": reply(x, 200, "ok\n")
+    case "/readyz": ask(x) { await $0.readiness() }
+    case "/metrics": ask(x) { (200, await $0.metricsPage()) }
+    default: reply(x, 404, "not found\n")
+    }
+  }
+
+  private func ask(_ x: Exchange, _ question: @escaping @Sendable (ControlPlane) async -> (Int, String)) {
+    next += 1
+    let id = next
+    waiting[id] = (x, x.sequence)
+    let me = LoopBound(self, on: loop)
+    let control = control
+    loop.spawn {
+      let (status, text) = await question(control)
+      me.loop.execute {
+        guard let (x, sequence) = me.value.waiting.removeValue(forKey: id), x.sequence == sequence else { return }
+        me.value.reply(x, status, text)
+      }
+    }
+  }
+
+  private func reply(_ x: Exchange, _ status: Int, _ text: String) {
+    x.respond(
+      status: status,
+      fields: { $0.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n") },
+      body: Array(text.utf8))
+  }
+
+  func bodyCollected(_ x: Exchange, complete: Bool) {}
+  func answerHead(_ x: Exchange) -> AnswerPlan { .discard }
+  func answerCollected(_ x: Exchange) {}
+  func answerTooLong(_ x: Exchange) {}
+  func event(_ x: Exchange, _ event: borrowing Buffer, _ range: Range<Int>) -> EventVerdict { .pass }
+  func upstreamFailed(_ x: Exchange, _ failure: UpstreamFailure) {}
+  func clientGone(_ x: Exchange) {}
+  func finished(_ x: Exchange) {}
+}

@@ -1,0 +1,22 @@
+internal import Basics
+internal import Consent
+internal import Reactor
+
+/// How often a person was sent to consent for the same thing in vain, known to all loops.
+///
+/// Owner: shared. A refusal is judged on a data loop, a completed consent is noted on the control loop.
+final class ConsentRounds: Sendable {
+  private let rounds: Locked<LoopGuard>
+
+  init(maxRounds: Int) { rounds = Locked(LoopGuard(maxRounds: maxRounds)) }
+
+  func verdict(user: Bytes32, route: Route, need: ConsentNeed) -> LoopGuard.Verdict {
+    let key = LoopGuard.Key(user: Base64URL.encode(user.bytes), route: route.path, need: need)
+    return rounds.withLock { $0.verdict(key, now: Timestamp.now()) }
+  }
+
+  func completed(user: Bytes32, route: Route, scopes: [String], at now: Timestamp) {
+    let key = LoopGuard.Key(user: Base64URL.encode(user.bytes), route: route.path, scopes: scopes)
+    rounds.withLock { $0.completed(key, now: now) }
+  }
+}

@@ -1,0 +1,175 @@
+internal import Basics
+public import Configuration
+internal import Consent
+internal import HTTP
+public import Logging
+internal import OAuth
+internal import Reactor
+internal import Sessions
+internal import Wire
+
+/// The whole proxy: builds its parts from a configuration, starts them, and stops them without losing what is under way.
+///
+/// Owner: the program's main task. Life: `init`, `start`, then `stop` once.
+public final class Gateway: Sendable {
+  /// What must be there before the first request: reported in one line, and the program ends.
+  public struct StartError: Error, CustomStringConvertible {
+    public let description: String
+  }
+
+  private struct Running {
+    var loops: [EventLoop] = []
+    var data: [LoopBound<DataLoop>] = []
+    var admin: LoopBound<AdminEndpoint>?
+    var maintenance: Task<Void, Never>?
+  }
+
+  private let configuration: Configuration
+  private let logger: Logger
+  private let sink: LogSink
+  private let blocking = BlockingPool()
+  private let controlLoop = EventLoop(name: "control")
+  private let running = Locked(Running())
+  private let environment: [String: String]
+
+  /// - Parameters:
+  ///   - environment: for `STATE_DIRECTORY` and secrets that are given by name.
+  public init(configuration: Configuration, environment: [String: String], logger: Logger, sink: LogSink) {
+    self.configuration = configuration
+    self.environment = environment
+    self.logger = logger
+    self.sink = sink
+  }
+
+  /// Opens the store, binds the addresses and begins to serve.
+  ///
+  /// - Throws: `StartError` with what happened, where, and what to do.
+  public func start() async throws(StartError) {
+    controlLoop.start()
+    let parts = try await assemble()
+    let count = configuration.workers ?? max(1, Self.processorCount)
+    for index in 0..<count {
+      let loop = EventLoop(name: "data-\(index)")
+      loop.start()
+      running.withLock { $0.loops.append(loop) }
+      let bound = try await onLoop(loop) { try self.makeDataLoop(loop, parts) }
+      running.withLock { $0.data.append(bound) }
+    }
+    if let admin = configuration.admin { try await startAdmin(admin, parts) }
+    let authority = parts.control.authority
+    let maintenance = Task { [controlLoop] in
+      while !Task.isCancelled {
+        try? await controlLoop.sleep(for: .seconds(15))
+        await authority.maintain()
+      }
+    }
+    running.withLock { $0.maintenance = maintenance }
+    logger.notice(
+      "ready",
+      metadata: [
+        "listen": .string(configuration.listen.description), "public_url": .string(configuration.publicURL.origin),
+        "routes": .string(configuration.routes.map(\.path).joined(separator: " ")), "loops": .string(String(count)),
+      ])
+    // Asked early, so that the first person does not wait for it; a failure is told in the log and tried again when needed.
+    controlLoop.spawn { await parts.control.warmUp() }
+    stopParts.withLock { $0 = parts }
+  }
+
+  /// Stops accepting, lets what is under way finish within `timeouts.drain`, and closes the store.
+  public func stop() async {
+    logger.notice("stopping")
+    let (data, loops, admin, maintenance) = running.withLock { ($0.data, $0.loops, $0.admin, $0.maintenance) }
+    maintenance?.cancel()
+    await withTaskGroup(of: Void.self) { group in
+      for bound in data {
+        group.addTask { await Gateway.drain(bound, grace: self.configuration.timeouts.drain) }
+      }
+    }
+    if let admin { await onLoopQuietly(admin.loop) { admin.value.stop() } }
+    if let parts = stopParts.withLock({ $0 }) {
+      await parts.control.authority.shutdown()
+      await parts.control.store.close()
+    }
+    for loop in loops { await loop.stop() }
+    await controlLoop.stop()
+    logger.notice("stopped")
+  }
+
+  private let stopParts = Locked<Parts?>(nil)
+
+  // MARK: Data loops
+
+  private func makeDataLoop(_ loop: EventLoop, _ parts: Parts) throws(StartError) -> LoopBound<DataLoop> {
+    let connector = Connector(loop: loop, blocking: blocking)
+    let share = max(1, configuration.workers ?? Self.processorCount)
+    let pools = parts.shared.routes.all.map { route in
+      UpstreamPool(loop: loop, settings: parts.upstreamSettings(route, share: share), connector: connector)
+    }
+    let isLogged = logger.logLevel <= .info
+    let accessLog = AccessLog(sink: sink, format: parts.logFormat, isOn: isLogged)
+    let data = DataLoop(loop: loop, shared: parts.shared, pools: pools, accessLog: accessLog)
+    let bound = LoopBound(data, on: loop)
+    parts.homes.add(bound)
+    let trusted = parts.shared.trustedProxies
+    let isTLS = parts.tls != nil
+    let server = HTTPServer(
+      loop: loop, handler: data, tls: parts.tls, limits: parts.serverLimits, timeouts: parts.serverTimeouts,
+      // Without TLS only this machine and the proxies in front are listened to.
+      allowPeer: { peer in isTLS || peer.isLoopback || trusted.contains { $0.contains(peer) } })
+    data.server = server
+    let address = SocketAddress(bytes: configuration.listen.bytes, port: configuration.listen.port)
+    do { try server.listen(on: address) } catch { throw StartError(description: "listen: \(error)") }
+    data.start()
+    return bound
+  }
+
+  private static func drain(_ bound: LoopBound<DataLoop>, grace: Duration) async {
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      bound.loop.execute {
+        let data = bound.value
+        guard let server = data.server else { return continuation.resume() }
+        server.onDrained = {
+          data.stop()
+          continuation.resume()
+        }
+        server.drain(grace: grace)
+      }
+    }
+  }
+
+  private func startAdmin(_ admin: Configuration.Admin, _ parts: Parts) async throws(StartError) {
+    let endpoint = try await onLoop(controlLoop) {
+      let endpoint = AdminEndpoint(loop: self.controlLoop, control: parts.control)
+      let server = HTTPServer(loop: self.controlLoop, handler: endpoint)
+      endpoint.server = server
+      let address = SocketAddress(bytes: admin.listen.bytes, port: admin.listen.port)
+      do { try server.listen(on: address) } catch { throw StartError(description: "admin.listen: \(error)") }
+      return LoopBound(endpoint, on: self.controlLoop)
+    }
+    running.withLock { $0.admin = endpoint }
+  }
+
+  // MARK: Crossing over
+
+  private func onLoop<T: Sendable>(
+    _ loop: EventLoop, _ work: @escaping @Sendable () throws(StartError) -> T
+  ) async throws(StartError) -> T {
+    let result: Result<T, StartError> = await withCheckedContinuation { continuation in
+      loop.execute {
+        do throws(StartError) { continuation.resume(returning: .success(try work())) } catch {
+          continuation.resume(returning: .failure(error))
+        }
+      }
+    }
+    return try result.get()
+  }
+
+  private func onLoopQuietly(_ loop: EventLoop, _ work: @escaping @Sendable () -> Void) async {
+    await withCheckedContinuation { continuation in
+      loop.execute {
+        work()
+        continuation.resume()
+      }
+    }
+  }
+}

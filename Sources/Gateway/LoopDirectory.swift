@@ -1,0 +1,50 @@
+internal import Basics
+internal import Reactor
+internal import Sessions
+
+/// The data loops, for messages to all of them.
+///
+/// Owner: shared; filled at start, read by the control loop.
+final class LoopDirectory: Sendable {
+  private let loops = Locked<[LoopBound<DataLoop>]>([])
+
+  func add(_ loop: LoopBound<DataLoop>) { loops.withLock { $0.append(loop) } }
+
+  /// Tells every loop of a session's new version.
+  func changed(_ snapshot: SessionSnapshot) {
+    for home in loops.withLock({ $0 }) {
+      home.loop.execute { home.value.sessionChanged(snapshot) }
+    }
+  }
+
+  /// Tells every loop that a session is over, without waiting.
+  func ended(_ hash: TicketHash) {
+    for home in loops.withLock({ $0 }) {
+      home.loop.execute { home.value.sessionEnded(hash) }
+    }
+  }
+
+  /// The same, and returns when no loop knows the session any more: after a sign-out was answered, its cookie is worth nothing.
+  func forget(_ hash: TicketHash) async {
+    for home in loops.withLock({ $0 }) {
+      await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+        home.loop.execute {
+          home.value.sessionEnded(hash)
+          done.resume()
+        }
+      }
+    }
+  }
+
+  /// The sum of all loops' counters.
+  func metrics(routeCount: Int) async -> LoopMetrics {
+    var sum = LoopMetrics(routeCount: routeCount)
+    for home in loops.withLock({ $0 }) {
+      sum.add(
+        await withCheckedContinuation { (done: CheckedContinuation<LoopMetrics, Never>) in
+          home.loop.execute { done.resume(returning: home.value.metricsSnapshot()) }
+        })
+    }
+    return sum
+  }
+}

@@ -1,0 +1,78 @@
+internal import Basics
+internal import Logging
+internal import Sessions
+
+/// What the gateway tells its operator, one method an event, so that a message is written in one place only.
+///
+/// Messages are constants, the rest is metadata. People appear as a short fingerprint: enough to follow one, not enough to name one.
+/// Texts of providers and upstreams go into the log only, never to a client; tokens, codes and cookies go nowhere.
+struct EventLog: Sendable {
+  let logger: Logger
+
+  func signedIn(_ user: UserKey, requestID: String) {
+    logger.info("signed in", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
+  }
+
+  func signedOut(_ user: UserKey, requestID: String) {
+    logger.info("signed out", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
+  }
+
+  func consentGranted(_ user: UserKey, scopes: [String], requestID: String) {
+    logger.info(
+      "consent granted",
+      metadata: [
+        "user": .string(fingerprint(user)), "scopes": .string(scopes.joined(separator: " ")),
+        "request_id": .string(requestID),
+      ])
+  }
+
+  func userChanged(requestID: String) {
+    logger.notice(
+      "another person came back from the provider: a new session, nothing carried over",
+      metadata: ["request_id": .string(requestID)])
+  }
+
+  func signInFailed(_ reason: String, requestID: String) {
+    logger.notice("sign-in not completed", metadata: ["reason": .string(reason), "request_id": .string(requestID)])
+  }
+
+  func providerFailed(_ detail: String, requestID: String) {
+    logger.error("provider failed", metadata: ["detail": .string(detail), "request_id": .string(requestID)])
+  }
+
+  func providerMisconfigured(_ detail: String) {
+    logger.critical(
+      "the provider refuses this installation: check client id, credential and clock", metadata: ["detail": .string(detail)])
+  }
+
+  func refreshFailed(_ detail: String) {
+    logger.warning("token refresh failed for now", metadata: ["detail": .string(detail)])
+  }
+
+  func refreshRefused(_ detail: String, user: UserKey) {
+    logger.notice("token refresh refused", metadata: ["detail": .string(detail), "user": .string(fingerprint(user))])
+  }
+
+  func revocationFailed(_ detail: String) {
+    logger.notice("refresh token could not be revoked at the provider", metadata: ["detail": .string(detail)])
+  }
+
+  func storeFailed(_ detail: String) {
+    logger.error("session store failed", metadata: ["detail": .string(detail)])
+  }
+
+  func upstreamFailed(route: String, kind: String, detail: String, requestID: String) {
+    logger.warning(
+      "upstream gave no answer",
+      metadata: [
+        "route": .string(route), "kind": .string(kind), "detail": .string(detail), "request_id": .string(requestID),
+      ])
+  }
+
+  private func fingerprint(_ user: UserKey) -> String {
+    user.digest.bytes.prefix(6).map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }.joined()
+  }
+}

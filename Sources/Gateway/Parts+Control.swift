@@ -1,0 +1,111 @@
+internal import Basics
+internal import Configuration
+internal import Consent
+internal import Glibc
+internal import OAuth
+internal import Reactor
+internal import Sessions
+internal import Wire
+
+/// Building the control plane: provider, store, session authority.
+extension Gateway {
+  /// Cores this process may use.
+  static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+  func makeControl(
+    log: EventLog, homes: LoopDirectory, slots: CredentialSlots, routes: RouteTable, cookies: CookieJar,
+    provider: Provider, store: any SessionStore
+  ) -> ControlPlane {
+    let counters = Locked(ControlMetrics())
+    let refresher = ProviderRefresher(provider: provider, slots: slots, log: log) { outcome in
+      counters.withLock { $0.count(outcome) }
+    }
+    let policy = SessionPolicy(
+      idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout)
+    let loop = controlLoop
+    let events = SessionEvents(
+      changed: { change in
+        switch change {
+        case .updated(let session): homes.changed(slots.snapshot(of: session))
+        case .replaced(let old, _): homes.ended(old)
+        case .ended(let hash, _): homes.ended(hash)
+        }
+      },
+      storeFailed: { error in
+        counters.withLock { $0.storeErrors += 1 }
+        log.storeFailed("\(error)")
+      },
+      orphaned: { token in
+        loop.spawn { try? await provider.revoke(token, hint: "refresh_token") }
+      })
+    let authority = SessionAuthority(
+      executor: controlLoop, store: store, refresher: refresher, policy: policy,
+      schedule: TokenSchedule(refreshBefore: configuration.tokens.refreshBeforeExpiry), events: events)
+    let signIn = SignIn(
+      provider: provider, store: store,
+      settings: SignIn.Settings(
+        redirectURI: configuration.redirectURI, issuer: configuration.oidc.issuer.text, scope: configuration.oidc.scope,
+        routeScopes: routes.all.reduce([]) { ScopeList.union($0, $1.scope) },
+        resource: slots.slots.first?.resource, acrValues: configuration.oidc.acrValues,
+        prompt: configuration.oidc.prompt, cookies: cookies), clock: Timestamp.now)
+    return ControlPlane(
+      loop: controlLoop,
+      policy: ControlPlane.Policy(
+        idleTimeout: policy.idleTimeout, absoluteTimeout: policy.absoluteTimeout, touchInterval: policy.touchInterval,
+        revokesOnLogout: configuration.tokens.revokeOnLogout, linkLifetime: configuration.consent.linkLifetime,
+        publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI),
+      routes: routes, cookies: cookies, log: log, signIn: signIn, provider: provider, authority: authority,
+      store: store, slots: slots, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
+      counters: counters, homes: homes, clock: Timestamp.now)
+  }
+
+  func makeProvider(_ log: EventLog) throws(StartError) -> Provider {
+    let tls: TLSClientContext
+    do { tls = try TLSClientContext(caFile: configuration.oidc.caFile) } catch {
+      throw StartError(description: "oidc.ca_file: \(error)")
+    }
+    var client = HTTPClientSettings(tls: tls)
+    client.connectTimeout = configuration.timeouts.connect
+    client.timeout = configuration.tokens.refreshTimeout
+    let connector = Connector(loop: controlLoop, blocking: blocking)
+    let transport = HTTPClient(loop: controlLoop, settings: client, connector: connector)
+    do {
+      let settings = try ProviderSettings(configuration, environment: environment)
+      return Provider(settings: settings, transport: transport, executor: controlLoop, clock: Timestamp.now)
+    } catch {
+      throw StartError(description: "\(error)")
+    }
+  }
+
+  /// Opens the store; makes the sealing key at the first start.
+  func openStore() async throws(StartError) -> any SessionStore {
+    guard configuration.session.store.type == .sqlite else { return MemorySessionStore() }
+    let path = configuration.session.store.path ?? Configuration.Session.Store.defaultPath(environment: environment)
+    let sealer = try makeSealer(databasePath: path)
+    do { return try await SQLiteSessionStore.open(path: path, sealer: sealer) } catch {
+      throw StartError(description: "session.store.path \(path): \(error)")
+    }
+  }
+
+  private func makeSealer(databasePath: String) throws(StartError) -> Sealer {
+    var files = configuration.session.encryptionKeyFiles
+    if files.isEmpty {
+      let file = databasePath + ".key"
+      files = [file]
+      if access(file, F_OK) != 0 {
+        do { try SealingKey.make().write(newFile: file) } catch {
+          throw StartError(description: "session.encryption_key_files: \(error)")
+        }
+        logger.notice("made a new sealing key: keep it, sessions cannot be read without it", metadata: ["file": .string(file)])
+      }
+    }
+    var keys: [SealingKey] = []
+    for (index, file) in files.enumerated() {
+      do { keys.append(try SealingKey(file: file)) } catch {
+        throw StartError(description: "session.encryption_key_files[\(index)] \(file): \(error)")
+      }
+    }
+    guard let current = keys.first else { throw StartError(description: "session.encryption_key_files: no key") }
+    return Sealer(current: current, older: Array(keys.dropFirst()))
+  }
+}

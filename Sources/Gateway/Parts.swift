@@ -1,0 +1,138 @@
+internal import Basics
+internal import Configuration
+internal import Consent
+internal import HTTP
+internal import Logging
+internal import OAuth
+internal import Reactor
+internal import Sessions
+internal import Wire
+
+/// What `Gateway.start` builds once and everything else refers to.
+struct Parts: Sendable {
+  let shared: SharedState
+  let control: ControlPlane
+  let homes: LoopDirectory
+  /// TLS in front; nil for plain HTTP.
+  let tls: TLSServerContext?
+  /// TLS to upstreams by CA file; the empty name is the system's store.
+  let upstreamTLS: [String: TLSClientContext]
+  let serverLimits: ServerLimits
+  let serverTimeouts: ServerTimeouts
+  let logFormat: LogFormat
+  let configuration: Configuration
+
+  /// Settings of one loop's pool for a route: the loops share the configured number of connections evenly.
+  func upstreamSettings(_ route: Route, share: Int) -> UpstreamSettings {
+    let configured = configuration.routes[route.index]
+    let url = route.upstream
+    var settings = UpstreamSettings(
+      host: url.host, port: url.port, tls: url.isSecure ? upstreamTLS[configured.caFile ?? ""] : nil)
+    settings.connectTimeout = configuration.timeouts.connect
+    settings.responseHeadersTimeout = configuration.timeouts.responseHeaders
+    settings.bodyStallTimeout = configuration.timeouts.responseHeaders
+    settings.idleTimeout = configuration.timeouts.upstreamIdle
+    settings.maxConnections = max(1, (configured.maxConnections ?? configuration.limits.upstreamConnections) / share)
+    settings.maxWaiting = max(1, configuration.limits.upstreamWaiting / share)
+    settings.headLimits.headBytes = configuration.limits.headerBytes.bytes
+    settings.headLimits.fieldCount = configuration.limits.headerFields
+    return settings
+  }
+}
+
+extension Gateway {
+  /// Builds everything that does not listen yet.
+  func assemble() async throws(StartError) -> Parts {
+    let configuration = configuration
+    let log = EventLog(logger: logger)
+    let homes = LoopDirectory()
+    let isEntra = EntraIssuer.matches(configuration.oidc.issuer.text)
+    var slots = CredentialSlots(scopeNamesResource: isEntra, sessionClaims: configuration.session.claims)
+    let routes = makeRoutes(&slots)
+    let cookies = CookieJar(
+      isSecure: configuration.publicURL.isSecure, sessionName: configuration.session.cookieName,
+      sameSite: configuration.session.sameSite.rawValue, attemptLifetime: SignInAttempt.lifetime)
+    let provider = try makeProvider(log)
+    let store = try await openStore()
+    let control = makeControl(
+      log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider, store: store)
+    let rounds = control.rounds
+    let publicURL = configuration.publicURL
+    let shared = SharedState(
+      routes: routes, origins: OriginPolicy(own: publicURL.origin, allowed: configuration.csrf.allowedOrigins),
+      crossOrigin: CrossOrigin(allowed: configuration.csrf.allowedOrigins), cookies: cookies,
+      publicURL: publicURL.origin, publicAuthority: publicURL.authority, isSecure: publicURL.isSecure,
+      trustedProxies: configuration.trustedProxies.compactMap { CIDRBlock(text: $0.text) },
+      limits: InspectionLimits(
+        requestBody: configuration.limits.bufferedBody.bytes, answerBody: configuration.limits.inspectedBody.bytes,
+        event: configuration.streams.maxEventBytes.bytes, keepAlive: configuration.streams.keepAlive,
+        maxRequestBody: UInt64(configuration.limits.requestBody.bytes)),
+      mcpSessions: MCPSessionBindings(), consentRounds: rounds,
+      watch: ConsentWatch(
+        providerOrigins: [configuration.oidc.issuer.origin], maxBytes: configuration.limits.inspectedBody.bytes),
+      control: control)
+    return Parts(
+      shared: shared, control: control, homes: homes, tls: try makeServerTLS(), upstreamTLS: try makeUpstreamTLS(),
+      serverLimits: makeServerLimits(), serverTimeouts: makeServerTimeouts(),
+      logFormat: configuration.log.format == .json ? .json : .text, configuration: configuration)
+  }
+
+  private func makeRoutes(_ slots: inout CredentialSlots) -> RouteTable {
+    var routes: [Route] = []
+    for (index, configured) in configuration.routes.enumerated() {
+      let isBearer = configured.authorization == .bearer
+      let slot = isBearer ? slots.slot(scope: configured.scope, resource: configured.resource) : nil
+      // The configuration was validated with the same rules, so both parse.
+      guard let prefix = RoutePath(configured.path), let upstream = URLReference(configured.upstream.text) else { continue }
+      routes.append(
+        Route(
+          index: index, path: configured.path, prefix: prefix, upstream: upstream,
+          authorization: isBearer ? .bearer : .none, needsSession: configured.session == .required,
+          isMCP: configured.mcp, credentialSlot: slot, scope: configured.scope, resource: configured.resource,
+          passCookies: configured.passCookies, passResponseFields: configured.passResponseHeaders))
+    }
+    return RouteTable(routes)
+  }
+
+  private func makeServerTLS() throws(StartError) -> TLSServerContext? {
+    guard let tls = configuration.tls else { return nil }
+    var identities = [
+      TLSServerContext.Identity(certificateFile: tls.certificateFile, privateKeyFile: tls.privateKeyFile)
+    ]
+    identities += tls.certificates.map {
+      TLSServerContext.Identity(certificateFile: $0.certificateFile, privateKeyFile: $0.privateKeyFile)
+    }
+    do { return try TLSServerContext(identities: identities, minimum: tls.minVersion == .tls13 ? .tls13 : .tls12) } catch {
+      throw StartError(description: "tls: \(error)")
+    }
+  }
+
+  private func makeUpstreamTLS() throws(StartError) -> [String: TLSClientContext] {
+    var contexts: [String: TLSClientContext] = [:]
+    for (index, route) in configuration.routes.enumerated() where route.upstream.isSecure {
+      let name = route.caFile ?? ""
+      guard contexts[name] == nil else { continue }
+      do { contexts[name] = try TLSClientContext(caFile: route.caFile) } catch {
+        throw StartError(description: "routes[\(index)].ca_file: \(error)")
+      }
+    }
+    return contexts
+  }
+
+  private func makeServerLimits() -> ServerLimits {
+    var limits = ServerLimits()
+    limits.head.headBytes = configuration.limits.headerBytes.bytes
+    limits.head.fieldCount = configuration.limits.headerFields
+    limits.maxConnections = max(1, configuration.limits.connections / max(1, configuration.workers ?? Self.processorCount))
+    return limits
+  }
+
+  private func makeServerTimeouts() -> ServerTimeouts {
+    var timeouts = ServerTimeouts()
+    timeouts.head = configuration.timeouts.requestHeaders
+    timeouts.bodyStall = configuration.timeouts.requestBody
+    timeouts.idle = configuration.timeouts.idle
+    timeouts.writeStall = configuration.timeouts.write
+    return timeouts
+  }
+}

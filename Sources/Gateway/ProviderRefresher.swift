@@ -1,0 +1,54 @@
+internal import Basics
+internal import OAuth
+internal import Sessions
+
+/// Refreshes tokens at the provider (RFC 6749 §6) and tells failures apart by what they mean for the session.
+struct ProviderRefresher: TokenRefresher {
+  let provider: Provider
+  let slots: CredentialSlots
+  let log: EventLog
+  let count: @Sendable (RefreshOutcome) -> Void
+
+  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+    let outcome = await attempt(request)
+    switch outcome {
+    case .success: break
+    case .invalidGrant(let refusal), .interactionRequired(let refusal):
+      log.refreshRefused("\(refusal.error) \(refusal.suberror ?? "") \(refusal.codes)", user: request.user)
+    case .transient(_, let detail): log.refreshFailed(detail)
+    case .misconfigured(let detail): log.providerMisconfigured(detail)
+    }
+    count(outcome)
+    return outcome
+  }
+
+  private func attempt(_ request: RefreshRequest) async -> RefreshOutcome {
+    guard let slot = slots.slot(of: request.resource) else { return .misconfigured(detail: "no such resource") }
+    do throws(OAuthError) {
+      let response = try await provider.refresh(
+        refreshToken: request.refreshToken, scope: scope(slot, request), resource: slot.resource,
+        claims: request.claims)
+      var grant = RefreshGrant(
+        token: TokenGrant(
+          accessToken: response.accessToken, expiresIn: response.expiresIn, refreshIn: response.refreshIn,
+          scopes: response.scope),
+        refreshToken: response.refreshToken)
+      if let idToken = response.idToken {
+        // A refreshed ID token need not carry a nonce (OpenID Connect Core §12.2), but it must be good, and the same person's.
+        let claims = try await provider.validate(idToken: idToken, expecting: IDTokenExpectation(nonce: nil))
+        grant.idToken = idToken
+        grant.user = slots.user(of: claims)
+      }
+      return .success(grant)
+    } catch {
+      return ProviderRefresher.outcome(of: error)
+    }
+  }
+
+  /// With one token for everything the scope is left out and stays as granted. With several, each is asked for by its own.
+  private func scope(_ slot: CredentialSlots.Slot, _ request: RefreshRequest) -> [String]? {
+    if slots.slots.count == 1 && !slots.scopeNamesResource { return nil }
+    let scope = ScopeList.union(slot.scope, request.extraScopes)
+    return slots.scopeNamesResource ? ScopeList.union(scope, ["openid", "profile", "offline_access"]) : scope
+  }
+}
