@@ -3,6 +3,7 @@ public import Basics
 /// Owns every session: what is in memory in front, what is in the store behind, and every change in between.
 ///
 /// Owner: its executor (the control loop). Loops that serve requests hold copies and hear of changes by ``SessionEvents``.
+/// When the store fails, the authority reports it and goes on from memory: nobody is signed out because of the store.
 public actor SessionAuthority {
   nonisolated private let executor: any SerialExecutor
   /// The executor given at the start.
@@ -18,6 +19,30 @@ public actor SessionAuthority {
     case unavailable
   }
 
+  let store: any SessionStore
+  let refresher: any TokenRefresher
+  /// The timeouts and bounds.
+  public nonisolated let policy: SessionPolicy
+  let schedule: TokenSchedule
+  let clock: WallClock
+  let jitter: @Sendable () -> Double
+  let events: SessionEvents
+
+  var entries = RecencyTable<TicketHash, SessionEntry>()
+  /// Loads under way. One that is not here any more when it ends has been overtaken and does not count.
+  var loads: [TicketHash: (id: UInt64, task: Task<LoadResult, Never>)] = [:]
+  var lastLoadID: UInt64 = 0
+  /// Tickets that stand for a newer session for a short while.
+  var overlaps: [TicketHash: (new: TicketHash, until: Timestamp)] = [:]
+  /// Uses that the store does not know yet.
+  var touches: [TicketHash: Timestamp] = [:]
+  var isFlushingTouches = false
+  /// Sessions whose newest state the store does not have.
+  var unsaved: Set<TicketHash> = []
+  /// Removals that the store has not confirmed yet. What they cover is not loaded any more.
+  var removals: Set<Removal> = []
+  var lastSweep: Timestamp?
+
   /// - Parameters:
   ///   - executor: where all work of the authority runs.
   ///   - jitter: a number from −1 to 1, see ``TokenSchedule/token(_:at:jitter:)``.
@@ -29,43 +54,129 @@ public actor SessionAuthority {
     events: SessionEvents = SessionEvents()
   ) {
     self.executor = executor
+    self.store = store
+    self.refresher = refresher
+    self.policy = policy
+    self.schedule = schedule
+    self.clock = clock
+    self.jitter = jitter
+    self.events = events
   }
 
+  /// Sessions in memory.
+  public var countInMemory: Int { entries.count }
+
   /// The session of a ticket. Asking does not count as use; see ``touch(_:at:)``.
-  public func session(for ticket: TicketHash) async -> Lookup { fatalError() }
+  public func session(for ticket: TicketHash) async -> Lookup {
+    switch await find(ticket) {
+    case .entry(let entry): .found(entry.session)
+    case .unknown: .unknown
+    case .unavailable: .unavailable
+    }
+  }
 
   /// Makes a session under a new ticket. The one it replaces ends; its ticket stands for the new session for `overlap`
   /// longer if the user is the same, because requests may be under way with it.
+  ///
+  /// From a replaced session of the same user the tokens of other resources, the extra scopes and, if the grant brings none,
+  /// the refresh token are carried over. From another user's session nothing is.
   public func signIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration = .seconds(30)) async
     -> SignInResult
-  { fatalError() }
-
-  /// A token of the session for a resource. Fetches it when there is none, when it is due, or when it is `rejected`.
-  /// - Parameters:
-  ///   - rejected: the token that an upstream refused. All callers that name the same one share one refresh.
-  ///   - claims: a `claims` parameter for the token endpoint; forces a refresh.
-  public func token(
-    for ticket: TicketHash, resource: ResourceKey, rejected: Secret? = nil, claims: String? = nil
-  ) async -> TokenOutcome { fatalError() }
+  {
+    await retryRemovals()
+    var replaced: SessionEntry?
+    // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because which of
+    // the two cookies the browser keeps is open.
+    if let old, overlaps[old] == nil, case .entry(let entry) = await find(old) {
+      // A refresh that runs may rotate the token that is carried over.
+      if grant.refreshToken == nil, entry.session.user == grant.user { await entry.line?.value }
+      if entry.isAlive { replaced = entry }
+    }
+    let now = clock()
+    let ticket = Ticket.make()
+    let userChanged = replaced.map { $0.session.user != grant.user } ?? false
+    let session = newSession(grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
+    if let replaced {
+      detach(replaced, userChanged ? .over : .replaced)
+      if !userChanged { overlaps[replaced.hash] = (session.hash, now + overlap) }
+    }
+    let entry = SessionEntry(session: session, storedGeneration: nil)
+    entries.insert(entry, for: session.hash)
+    makeRoom()
+    await inLine(entry) { await self.addToStore(entry, removing: old) }.value
+    if let replaced, !userChanged {
+      events.changed(.replaced(old: replaced.hash, new: session))
+    } else {
+      if let replaced { events.changed(.ended(replaced.hash, .userChanged)) }
+      events.changed(.updated(session))
+    }
+    return SignInResult(ticket: ticket, session: session, previous: replaced?.session, userChanged: userChanged)
+  }
 
   /// Notes that a session is in use. Report at least every ``SessionPolicy/touchInterval`` while it is.
-  public func touch(_ ticket: TicketHash, at time: Timestamp) { fatalError() }
+  public func touch(_ ticket: TicketHash, at time: Timestamp) {
+    let now = clock()
+    let hash = current(ticket, now: now)
+    let time = min(time, now)
+    if let entry = entries.use(hash) {
+      guard entry.session.lastSeenAt < time, !policy.isOver(entry.session, at: time) else { return }
+      entry.session.lastSeenAt = time
+    }
+    guard touches.count < policy.memoryCapacity || touches[hash] != nil else { return }
+    touches[hash] = max(time, touches[hash] ?? time)
+    if touches.count >= Self.touchBatch, !isFlushingTouches {
+      Task { await self.flushTouches() }
+    }
+  }
 
-  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out.
-  public func end(_ ticket: TicketHash) async -> Session? { fatalError() }
+  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out. Nil when there was
+  /// none, or when its state could not be read; it is over in either case.
+  public func end(_ ticket: TicketHash) async -> Session? {
+    let hash = current(ticket, now: clock())
+    var last: Session?
+    if case .entry(let entry) = await find(hash) {
+      last = entry.session
+      finish(entry, .signedOut)
+    }
+    await remove(.session(hash))
+    return last
+  }
 
-  /// Ends all sessions of a user.
-  public func endAll(of user: UserKey) async { fatalError() }
+  /// Ends all sessions of a user, also those that only the store has.
+  public func endAll(of user: UserKey) async {
+    await endAll(.user(user)) { $0.user == user }
+  }
 
-  /// Ends all sessions that belong to one session at the provider.
-  public func endAll(issuer: String, sid: String) async { fatalError() }
+  /// Ends all sessions that belong to one session at the provider, also those that only the store has.
+  public func endAll(issuer: String, sid: String) async {
+    await endAll(.providerSession(issuer: issuer, sid: sid)) { $0.sid == sid && $0.user.issuer == issuer }
+  }
 
-  /// Writes what waits to be written, tries again what failed, forgets what timed out. Call it every 10 to 60 seconds.
-  public func maintain() async { fatalError() }
+  private func endAll(_ removal: Removal, where matches: (Session) -> Bool) async {
+    for entry in Array(entries.values) where matches(entry.session) { finish(entry, .revoked) }
+    loads.removeAll()
+    await remove(removal)
+  }
 
-  /// Writes what waits to be written and waits for refreshes that run. Call it before the store closes.
-  public func shutdown() async { fatalError() }
+  private func newSession(
+    _ grant: SignInGrant, hash: TicketHash, now: Timestamp, continuing previous: Session?
+  ) -> Session {
+    var tokens = previous?.tokens ?? [:]
+    for (resource, token) in grant.tokens { tokens[resource] = schedule.token(token, at: now, jitter: jitter()) }
+    var extraScopes = previous?.extraScopes ?? [:]
+    for (resource, scopes) in grant.extraScopes {
+      let known = extraScopes[resource] ?? []
+      extraScopes[resource] = known + scopes.filter { !known.contains($0) }
+      // A token without the new scopes would only be refused again.
+      if grant.tokens[resource] == nil { tokens[resource] = nil }
+    }
+    return Session(
+      hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now, authTime: grant.authTime,
+      idToken: grant.idToken, refreshToken: grant.refreshToken ?? previous?.refreshToken,
+      grantedScopes: grant.grantedScopes, tokens: tokens, extraScopes: extraScopes, sid: grant.sid,
+      loginHint: grant.loginHint)
+  }
 
-  /// Sessions in memory.
-  public var countInMemory: Int { 0 }
+  /// Uses are written when so many wait, between two calls of ``maintain()``.
+  private static let touchBatch = 1024
 }

@@ -55,8 +55,8 @@ public final class HTTPServer {
 
   /// Begins to listen.
   public func listen(on address: SocketAddress, backlog: Int32 = 1024) throws(ReactorError) {
-    listener = try Listener(loop: loop, address: address, backlog: backlog) { [weak self] stream in
-      self?.accept(stream)
+    listener = try Listener(loop: loop, address: address, backlog: backlog) { [unowned self] stream in
+      accept(stream)
     }
   }
 
@@ -70,7 +70,7 @@ public final class HTTPServer {
     listener = nil
     for connection in connections { connection?.drain() }
     guard connectionCount > 0 else { return drained() }
-    graceTimer = LoopTimer(loop: loop) { [weak self] in self?.stop() }
+    graceTimer = LoopTimer(loop: loop) { [unowned self] in stop() }
     graceTimer?.arm(after: grace)
   }
 
@@ -81,6 +81,8 @@ public final class HTTPServer {
     listener = nil
     for connection in connections { connection?.stop() }
   }
+
+  deinit { listener?.close() }
 
   // MARK: Connections
 

@@ -4,13 +4,13 @@ internal import Reactor
 /// One connection to an upstream: its stream, what waits to be written, and the one timer that watches the answer. What
 /// is read and written is the exchange's business.
 ///
-/// Owner: the pool of one loop. Readiness is edge-triggered, so the flags hold what the kernel said until a read or
+/// Owner: the pool of one loop, which outlives it: while it is busy its exchange holds the pool. Readiness is edge-triggered, so the flags hold what the kernel said until a read or
 /// a write says otherwise.
 final class UpstreamConnection: Pollable {
   enum State { case idle, busy, closed }
 
   let stream: Stream
-  private(set) weak var pool: UpstreamPool?
+  private unowned let pool: UpstreamPool
   private let loop: EventLoop
   private let settings: UpstreamSettings
   private var timer: LoopTimer?
@@ -25,7 +25,9 @@ final class UpstreamConnection: Pollable {
   var requestIsWritten = false
   /// A write failed; the answer may be readable all the same.
   var writeIsBroken = false
-  /// The upstream has ended its side.
+  /// The kernel has announced the end of the stream; bytes may wait before it.
+  private(set) var peerHasEnded = false
+  /// The end of the stream has been read.
   var isEnded = false
   /// Answers completed on this connection.
   var answered = 0
@@ -49,16 +51,16 @@ final class UpstreamConnection: Pollable {
   }
 
   func ready(_ events: PollEvents) {
-    if events.contains(.readable) || events.contains(.hangUp) || events.contains(.error)
-      || events.contains(.peerClosed)
-    {
+    if events.contains(.readable) { isReadable = true }
+    if events.contains(.peerClosed) || events.contains(.hangUp) || events.contains(.error) {
       isReadable = true
+      peerHasEnded = true
     }
     if events.contains(.writable) { isWritable = true }
     switch state {
     case .busy: exchange?.connection?.drive()
     // The end of the stream, or bytes nobody asked for: of no use either way.
-    case .idle: if isReadable { pool?.idleConnectionStirred(self) }
+    case .idle: if isReadable { pool.idleConnectionStirred(self) }
     case .closed: break
     }
   }
@@ -67,7 +69,14 @@ final class UpstreamConnection: Pollable {
   func read(into buffer: inout Buffer) -> IOOutcome {
     guard isReadable else { return .wouldBlock }
     let outcome = stream.read(into: &buffer, max: Self.readBytes)
-    if case .wouldBlock = outcome { isReadable = false }
+    switch outcome {
+    case .bytes(let count):
+      // A short read has emptied the socket: the next byte makes a new edge. Not so with TLS, whose reads end with a
+      // record, nor once the end of the stream has been announced, which makes none.
+      if count < Self.readBytes, settings.tls == nil, !peerHasEnded { isReadable = false }
+    case .wouldBlock: isReadable = false
+    case .endOfStream, .failed: break
+    }
     return outcome
   }
 

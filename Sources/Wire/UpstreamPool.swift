@@ -40,6 +40,10 @@ public final class UpstreamPool {
     waitTimer = LoopTimer(loop: loop) { [unowned self] in failExpired() }
   }
 
+  deinit {
+    for connection in idle { connection.close() }
+  }
+
   /// Connections kept alive for the next exchange.
   public var idleCount: Int { idle.count }
   /// Connections that carry an exchange.
@@ -89,7 +93,7 @@ public final class UpstreamPool {
     connection.answered += 1
     connection.disarm()
     // Read readiness that was not used up may hide the end of the stream or stray bytes.
-    guard !isClosed, !connection.isReadable || connection.stream.isIdleAlive() else {
+    guard !isClosed, !connection.peerHasEnded, !connection.isReadable || connection.stream.isIdleAlive() else {
       return close(connection)
     }
     connection.isReadable = false
@@ -157,9 +161,7 @@ public final class UpstreamPool {
     total += 1
     attempts[id] = connector.connect(
       host: settings.host, port: settings.port, tls: settings.tls, timeout: settings.connectTimeout
-    ) { [weak self] result in
-      self?.opened(id, result)
-    }
+    ) { [self] result in opened(id, result) }
   }
 
   private func opened(_ id: Int, _ result: Result<Stream, ConnectError>) {

@@ -105,7 +105,7 @@ final class MessageReader {
 
   init(_ socket: RawSocket) { self.socket = socket }
 
-  struct Message {
+  struct Message: Equatable {
     var head = ""
     var body: [UInt8] = []
     var trailer = ""

@@ -264,7 +264,7 @@ import Testing
         #expect(client.message()?.text == "body")
       }
       #expect(rig.upstream.connectionCount == 1)
-      #expect(rig.journal.count("attempts 2") == 3)
+      #expect(rig.journal.waits(for: "attempts 2", times: 3))
     }
   }
 

@@ -45,7 +45,11 @@ final class ScriptedUpstream: Sendable {
     DispatchQueue(label: "upstream.accept").async { [self] in
       while true {
         let accepted = accept(descriptor, nil, nil)
-        guard accepted >= 0 else { return }
+        guard accepted >= 0 else {
+          // Here and not in `close()`: the number must not be used again while `accept` may still be called with it.
+          Glibc.close(descriptor)
+          return
+        }
         let socket = RawSocket(descriptor: accepted)
         let index = count.wrappingAdd(1, ordering: .relaxed).oldValue
         open.withLock { $0.append(socket) }
@@ -61,7 +65,13 @@ final class ScriptedUpstream: Sendable {
   /// Ends everything.
   func close() {
     shutdown(listener, Int32(SHUT_RDWR))
-    Glibc.close(listener)
     for socket in open.withLock({ $0 }) { socket.shutdownBoth() }
+  }
+
+  /// Runs `body` beside the test; wait for the result before the test ends.
+  static func inBackground(_ body: @escaping @Sendable () -> Void) -> DispatchWorkItem {
+    let item = DispatchWorkItem(block: body)
+    DispatchQueue(label: "test.background").async(execute: item)
+    return item
   }
 }

@@ -1,0 +1,197 @@
+public import Basics
+
+// Tokens: which one to use, when to fetch the next, and what a failure means.
+extension SessionAuthority {
+  /// A token of the session for a resource. Fetches it when there is none, when it is due, or when it is `rejected`.
+  ///
+  /// Everyone who waits for the same token shares one refresh; refreshes of one session never overlap. A caller that is
+  /// cancelled waits on, and the refresh goes on in any case: its answer may hold the only refresh token that still works.
+  /// - Parameters:
+  ///   - rejected: the token that an upstream refused. All callers that name the same one share one refresh.
+  ///   - claims: a `claims` parameter for the token endpoint (JSON text); forces a refresh.
+  public func token(
+    for ticket: TicketHash, resource: ResourceKey, rejected: Secret? = nil, claims: String? = nil
+  ) async -> TokenOutcome {
+    let entry: SessionEntry
+    switch await find(ticket) {
+    case .entry(let found): entry = found
+    case .unknown: return .unknownSession
+    case .unavailable: return .transient(retryAfter: nil, detail: "the session store is unavailable")
+    }
+    let session = entry.session
+    if case .needsSignIn = session.state { return .needsSignIn(session) }
+    let now = clock()
+    let key = SessionEntry.FlightKey(resource: resource, claims: claims)
+    var fallback: AccessToken?
+    if let token = session.tokens[resource], claims == nil {
+      if let rejected, token.secret == rejected {
+        if entry.forced[resource] == rejected { return .rejectedAgain(session) }
+      } else {
+        switch token.phase(at: now) {
+        case .fresh: return .token(token, session)
+        case .refreshSoon:
+          if session.refreshToken != nil, !isHeldBack(entry, key, now: now) { _ = flight(entry, key, rejected: nil) }
+          return .token(token, session)
+        case .overdue: fallback = token
+        case .expired: break
+        }
+      }
+    }
+    guard session.refreshToken != nil else {
+      return fallback.map { .token($0, session) } ?? .needsSignIn(session)
+    }
+    let outcome: TokenOutcome
+    if entry.flights[key] == nil, let trouble = entry.troubles[key], trouble.until > now {
+      outcome = remembered(trouble, session, now: now)
+    } else {
+      outcome = await flight(entry, key, rejected: rejected).value
+    }
+    switch outcome {
+    case .transient, .misconfigured, .interactionRequired:
+      guard let fallback, entry.isAlive, clock() < fallback.expiresAt else { return outcome }
+      return .token(fallback, entry.session)
+    case .token(let token, let session) where token.secret == rejected: return .rejectedAgain(session)
+    default: return outcome
+    }
+  }
+
+  private func isHeldBack(_ entry: SessionEntry, _ key: SessionEntry.FlightKey, now: Timestamp) -> Bool {
+    entry.troubles[key].map { $0.until > now } ?? false
+  }
+
+  private func remembered(_ trouble: SessionEntry.Trouble, _ session: Session, now: Timestamp) -> TokenOutcome {
+    switch trouble.kind {
+    case .transient(let detail): .transient(retryAfter: trouble.until - now, detail: detail)
+    case .interaction(let refusal): .interactionRequired(refusal, session)
+    case .misconfigured(let detail): .misconfigured(detail: detail)
+    }
+  }
+
+  /// The refresh for this key: the one that runs or waits, or a new one at the end of the session's line.
+  private func flight(
+    _ entry: SessionEntry, _ key: SessionEntry.FlightKey, rejected: Secret?
+  ) -> Task<TokenOutcome, Never> {
+    if let running = entry.flights[key] { return running }
+    let before = entry.session.tokens[key.resource]?.secret
+    let task = inLine(entry) {
+      let outcome = await self.refresh(entry, key, before: before, isForced: rejected != nil)
+      entry.flights[key] = nil
+      return outcome
+    }
+    entry.flights[key] = task
+    return task
+  }
+
+  /// One refresh, at the head of the session's line.
+  private func refresh(
+    _ entry: SessionEntry, _ key: SessionEntry.FlightKey, before: Secret?, isForced: Bool
+  ) async -> TokenOutcome {
+    var mayAdopt = true
+    while true {
+      guard entry.isAlive else { return .unknownSession }
+      let session = entry.session
+      guard case .active = session.state, let refreshToken = session.refreshToken else {
+        return .needsSignIn(session)
+      }
+      // Whoever stood before in the line may have fetched it.
+      if key.claims == nil, let token = session.tokens[key.resource], token.secret != before,
+        token.phase(at: clock()) == .fresh
+      {
+        return .token(token, session)
+      }
+      let request = RefreshRequest(
+        refreshToken: refreshToken, resource: key.resource, extraScopes: session.extraScopes[key.resource] ?? [],
+        claims: key.claims, user: session.user)
+      let answer = await refresher.refresh(request)
+      if case .invalidGrant = answer, mayAdopt, await adoptNewer(entry, than: refreshToken) {
+        mayAdopt = false
+        continue
+      }
+      return await take(answer, entry, key, isForced: isForced)
+    }
+  }
+
+  private func take(
+    _ answer: RefreshOutcome, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, isForced: Bool
+  ) async -> TokenOutcome {
+    guard entry.isAlive else {
+      if case .success(let grant) = answer { discard(grant, of: entry) }
+      return .unknownSession
+    }
+    let now = clock()
+    switch answer {
+    case .success(let grant):
+      return await accept(grant, entry, key, isForced: isForced)
+    case .invalidGrant(let refusal):
+      let session = await commit(entry) { session in
+        session.refreshToken = nil
+        session.tokens = [:]
+        session.state = .needsSignIn(refusal.description ?? refusal.error)
+      }
+      return session.map { .needsSignIn($0) } ?? .unknownSession
+    case .interactionRequired(let refusal):
+      entry.remember(.interaction(refusal), of: key, for: Self.refusalMemory, now: now)
+      return .interactionRequired(refusal, entry.session)
+    case .transient(let retryAfter, let detail):
+      let attempts = entry.troubles[key]?.attempts ?? 0
+      let pause = retryAfter.map { min(max($0, .seconds(1)), Self.maxPause) } ?? .seconds(1 << min(attempts, 6))
+      entry.remember(.transient(detail: detail), of: key, for: min(pause, Self.maxPause), now: now)
+      return .transient(retryAfter: pause, detail: detail)
+    case .misconfigured(let detail):
+      entry.remember(.misconfigured(detail: detail), of: key, for: Self.misconfigurationMemory, now: now)
+      return .misconfigured(detail: detail)
+    }
+  }
+
+  private func accept(
+    _ grant: RefreshGrant, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, isForced: Bool
+  ) async -> TokenOutcome {
+    if let user = grant.user, user != entry.session.user {
+      finish(entry, .userChanged)
+      discard(grant, of: entry)
+      await remove(.session(entry.hash))
+      return .unknownSession
+    }
+    let token = schedule.token(grant.token, at: clock(), jitter: jitter())
+    let session = await commit(entry) { session in
+      session.tokens[key.resource] = token
+      if let refreshToken = grant.refreshToken { session.refreshToken = refreshToken }
+      if let idToken = grant.idToken { session.idToken = idToken }
+      session.state = .active
+    }
+    guard let session else {
+      discard(grant, of: entry)
+      return .unknownSession
+    }
+    entry.troubles[key] = nil
+    entry.troubles[SessionEntry.FlightKey(resource: key.resource, claims: nil)] = nil
+    entry.forced[key.resource] = isForced ? token.secret : nil
+    return .token(token, session)
+  }
+
+  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is not reported:
+  /// revoking it would, at some providers, end what the new one holds.
+  private func discard(_ grant: RefreshGrant, of entry: SessionEntry) {
+    if entry.ending == .over, let token = grant.refreshToken { events.orphaned(token) }
+  }
+
+  /// After `invalid_grant`: another process may have used and replaced the token. If so, goes on with what it stored.
+  private func adoptNewer(_ entry: SessionEntry, than used: Secret) async -> Bool {
+    guard let stored = try? await store.load(entry.hash), entry.isAlive,
+      stored.generation > entry.storedGeneration ?? .max, let token = stored.refreshToken, token != used
+    else { return false }
+    var session = stored
+    session.lastSeenAt = max(stored.lastSeenAt, entry.session.lastSeenAt)
+    entry.storedGeneration = stored.generation
+    entry.session = session
+    events.changed(.updated(session))
+    return true
+  }
+
+  /// How long a refusal that only the user can lift is remembered; a new sign-in clears it.
+  private static let refusalMemory = Duration.seconds(60)
+  /// How long the operator's fault is remembered: short, so that a repaired secret counts soon.
+  private static let misconfigurationMemory = Duration.seconds(10)
+  /// The longest pause between two attempts, whatever the provider asks for.
+  private static let maxPause = Duration.seconds(60)
+}

@@ -1,0 +1,188 @@
+import Basics
+import GRDB
+import Glibc
+import Sessions
+import Testing
+
+@Suite struct `The SQLite file` {
+  private let clock = FakeClock()
+
+  @Test func `shows no ticket, token, name or record, neither in the database nor in its log`() async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let ticket = Ticket.make()
+    var session = Session.sample(ticket: ticket.hash, now: clock.now)
+    try await store.insert(session, removing: nil)
+    session.generation = 2
+    try await store.save(session, replacing: 1)
+    try await store.put(
+      SingleUseRecord(
+        kind: .signIn, key: ticket.hash, payload: Array("verifier-canary".utf8), expiresAt: clock.now + .seconds(600)))
+    func check() throws {
+      let bytes = try directory.everyByte()
+      #expect(bytes.contains(bytes: ticket.hash.digest.bytes), "the search would not find anything")
+      #expect(!bytes.contains(bytes: try #require(Base64URL.decode(ticket.reveal()))))
+      for text in ["canary", ticket.reveal(), "alice", "Alice", "id.example"] { #expect(!bytes.contains(text: text)) }
+    }
+    #expect(try directory.names().contains("s.db-wal"))
+    try check()
+    await store.close()
+    try check()
+  }
+
+  @Test func `is readable and writable by its owner only, its log too`() async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    try await store.insert(.sample(now: clock.now), removing: nil)
+    let names = try directory.names()
+    #expect(names == ["s.db", "s.db-shm", "s.db-wal"])
+    for name in names { #expect(mode(of: directory.file(name)) == 0o600) }
+    await store.close()
+  }
+
+  @Test func `keeps every write that returned when the process is killed`() async throws {
+    let directory = try TemporaryDirectory()
+    let key = SealingKey.make()
+    let ticket = Ticket.make()
+    try key.write(newFile: directory.file("key"))
+    await #expect(processExitsWith: .signal(SIGKILL)) {
+      [path = directory.path as String, ticketText = ticket.reveal() as String] in
+      let sealer = Sealer(current: try SealingKey(file: path + "/key"))
+      let store = try await SQLiteSessionStore.open(path: path + "/s.db", sealer: sealer)
+      let hash = try #require(TicketHash(ticketText))
+      var session = Session.sample(ticket: hash, now: Timestamp(milliseconds: 1000))
+      try await store.insert(session, removing: nil)
+      session.generation = 2
+      session.refreshToken = Secret("rotated")
+      try await store.save(session, replacing: 1)
+      kill(getpid(), SIGKILL)
+    }
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: key))
+    let session = try #require(try await store.load(ticket.hash))
+    #expect(session.generation == 2 && session.refreshToken == Secret("rotated"))
+    await store.close()
+  }
+
+  @Test func `is open to a second connection while the first was never closed`() async throws {
+    let directory = try TemporaryDirectory()
+    let sealer = Sealer(current: .make())
+    let first = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    let session = Session.sample(now: clock.now)
+    try await first.insert(session, removing: nil)
+    let second = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    expectSame(try await second.load(session.hash), session)
+    await second.close()
+    await first.close()
+  }
+
+  @Test func `a row copied over another user's row does not open`() async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let (alice, bob) = (Session.sample(.alice, now: clock.now), Session.sample(.bob, now: clock.now))
+    try await store.insert(alice, removing: nil)
+    try await store.insert(bob, removing: nil)
+    try await sql(
+      directory, "UPDATE sessions SET sealed = (SELECT sealed FROM sessions WHERE hash = \(literal(alice.hash))) "
+        + "WHERE hash = \(literal(bob.hash))")
+    await #expect(throws: StoreError.sealed(.notAuthentic)) { try await store.load(bob.hash) }
+    expectSame(try await store.load(alice.hash), alice)
+    await store.close()
+  }
+
+  @Test(arguments: ["owner = NULL", "expires_at = expires_at + 1", "kind = 'continuation'"])
+  func `a record whose owner, expiry or kind was changed does not open`(change: String) async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let key = Ticket.make().hash
+    let kind = RecordKind("other")
+    try await store.put(
+      SingleUseRecord(kind: kind, key: key, owner: .alice, payload: [1], expiresAt: clock.now + .seconds(600)))
+    try await sql(directory, "UPDATE records SET \(change)")
+    let asked = change.hasPrefix("kind") ? RecordKind.continuation : kind
+    await #expect(throws: StoreError.sealed(.notAuthentic)) {
+      try await store.take(asked, key, owner: .alice, now: clock.now)
+    }
+    await store.close()
+  }
+
+  @Test func `a change of keys signs nobody out, and what was read is sealed under the new key`() async throws {
+    let directory = try TemporaryDirectory()
+    let (old, new) = (SealingKey.make(), SealingKey.make())
+    let session = Session.sample(now: clock.now)
+    let first = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: old))
+    try await first.insert(session, removing: nil)
+    await first.close()
+    let both = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: new, older: [old]))
+    expectSame(try await both.load(session.hash), session)
+    await both.close()
+    let last = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: new))
+    expectSame(try await last.load(session.hash), session)
+    await last.close()
+  }
+
+  @Test func `keys that do not fit are noticed at the opening`() async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    await store.close()
+    await #expect(throws: StoreError.sealed(.unknownKey)) {
+      try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    }
+  }
+
+  @Test func `a file of something else is refused and not touched`() async throws {
+    let directory = try TemporaryDirectory()
+    let text = Array(repeating: "This is not a database. ", count: 100).joined()
+    try write(text, to: directory.file("s.db"))
+    do throws(StoreError) {
+      _ = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+      Issue.record("opened")
+    } catch {
+      guard case .corrupt = error else {
+        Issue.record("\(error)")
+        return
+      }
+    }
+    #expect(try directory.everyByte() == Array(text.utf8))
+  }
+
+  @Test func `a database of another program or a later version is refused`() async throws {
+    for statement in ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"] {
+      let directory = try TemporaryDirectory()
+      try await sql(directory, statement)
+      await #expect(throws: StoreError.corrupt("the file is a database of something else")) {
+        try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+      }
+    }
+    let directory = try TemporaryDirectory()
+    let sealer = Sealer(current: .make())
+    await (try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)).close()
+    try await sql(directory, "PRAGMA user_version = 2")
+    await #expect(throws: StoreError.corrupt("the file has tables of version 2, this program knows 1")) {
+      try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    }
+  }
+
+  @Test func `a directory that does not exist is named`() async throws {
+    await #expect(throws: StoreError.unavailable("/nowhere/s.db: No such file or directory")) {
+      try await SQLiteSessionStore.open(path: "/nowhere/s.db", sealer: Sealer(current: .make()))
+    }
+  }
+
+  private func literal(_ hash: TicketHash) -> String {
+    "x'" + hash.digest.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() + "'"
+  }
+
+  private func write(_ text: String, to path: String) throws {
+    guard let file = unsafe fopen(path, "w") else { throw StoreError.unavailable(path) }
+    unsafe fputs(text, file)
+    unsafe fclose(file)
+  }
+
+  /// Somebody else at the file, beside the store.
+  private func sql(_ directory: TemporaryDirectory, _ statement: String) async throws {
+    let queue = try DatabaseQueue(path: directory.file("s.db"))
+    try await queue.writeWithoutTransaction { try $0.execute(sql: statement) }
+    try queue.close()
+  }
+}

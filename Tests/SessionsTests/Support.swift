@@ -1,0 +1,200 @@
+import Basics
+import Dispatch
+import Sessions
+import Synchronization
+import Testing
+
+/// A wall clock that stands still until it is moved.
+final class FakeClock: Sendable {
+  private let time = Mutex(Timestamp(milliseconds: 1_800_000_000_000))
+
+  var now: Timestamp { time.withLock { $0 } }
+  func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
+  var wallClock: WallClock { { self.now } }
+}
+
+/// A serial executor on a Dispatch queue, as an event loop is.
+final class QueueExecutor: SerialExecutor {
+  private let queue = DispatchQueue(label: "tests.sessions")
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    queue.async { unsafe job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+  }
+
+  func asUnownedSerialExecutor() -> UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
+}
+
+/// Closed until opened; whoever waits goes on then.
+actor Gate {
+  private var isOpen = false
+  private var waiters: [CheckedContinuation<Void, Never>] = []
+
+  func wait() async {
+    if !isOpen { await withCheckedContinuation { waiters.append($0) } }
+  }
+
+  func open() {
+    isOpen = true
+    for waiter in waiters { waiter.resume() }
+    waiters = []
+  }
+}
+
+/// Lets one wait until something happened often enough.
+final class Tally: Sendable {
+  private struct State {
+    var count = 0
+    var waiters: [(at: Int, continuation: CheckedContinuation<Void, Never>)] = []
+  }
+
+  private let state = Mutex(State())
+
+  var count: Int { state.withLock { $0.count } }
+
+  func add() {
+    let ready = state.withLock { state in
+      state.count += 1
+      let ready = state.waiters.filter { $0.at <= state.count }
+      state.waiters.removeAll { $0.at <= state.count }
+      return ready
+    }
+    for waiter in ready { waiter.continuation.resume() }
+  }
+
+  func reaches(_ count: Int) async {
+    await withCheckedContinuation { continuation in
+      let isThere = state.withLock { state in
+        if state.count < count { state.waiters.append((count, continuation)) }
+        return state.count >= count
+      }
+      if isThere { continuation.resume() }
+    }
+  }
+}
+
+/// A list that several threads add to.
+final class Journal<Item: Sendable>: Sendable {
+  private let list = Mutex<[Item]>([])
+
+  var items: [Item] { list.withLock { $0 } }
+  func note(_ item: Item) { list.withLock { $0.append(item) } }
+}
+
+/// Answers refreshes by a script, and counts them.
+final class ScriptedRefresher: TokenRefresher {
+  typealias Script = @Sendable (_ request: RefreshRequest, _ call: Int) async -> RefreshOutcome
+
+  let calls = Tally()
+  let requests = Journal<RefreshRequest>()
+  private let script: Mutex<Script>
+  private let running = Mutex((now: 0, most: 0))
+
+  init(_ script: @escaping Script) { self.script = Mutex(script) }
+
+  /// How many refreshes ever ran at once.
+  var mostAtOnce: Int { running.withLock { $0.most } }
+
+  func answer(_ newScript: @escaping Script) { script.withLock { $0 = newScript } }
+
+  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+    running.withLock { running in
+      running.now += 1
+      running.most = max(running.most, running.now)
+    }
+    defer { running.withLock { $0.now -= 1 } }
+    requests.note(request)
+    calls.add()
+    let script = script.withLock { $0 }
+    let call = calls.count
+    await Task.yield()
+    return await script(request, call)
+  }
+
+  /// Always a new access token of an hour, and a new refresh token.
+  static func rotating() -> ScriptedRefresher {
+    ScriptedRefresher { request, call in .renewed("\(request.resource)-\(call)", refreshToken: "refresh-\(call)") }
+  }
+}
+
+extension RefreshOutcome {
+  static func renewed(_ token: String, refreshToken: String? = nil, expiresIn: Duration = .seconds(3600))
+    -> RefreshOutcome
+  {
+    .success(
+      RefreshGrant(
+        token: TokenGrant(accessToken: Secret(token), expiresIn: expiresIn),
+        refreshToken: refreshToken.map { Secret($0) }))
+  }
+
+  static let refused = RefreshOutcome.invalidGrant(ProviderRefusal(error: "invalid_grant"))
+  static let busy = RefreshOutcome.transient(retryAfter: nil, detail: "503")
+}
+
+/// A provider that rotates and, when a refresh token is used twice, ends the whole family.
+actor ReuseDetectingProvider: TokenRefresher {
+  private var current: Secret
+  private var isRevoked = false
+  private(set) var refreshes = 0
+
+  init(first: String) { current = Secret(first) }
+
+  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+    guard !isRevoked, request.refreshToken == current else {
+      isRevoked = true
+      return .refused
+    }
+    refreshes += 1
+    current = Secret("rotated-\(refreshes)")
+    let answer = RefreshOutcome.renewed("\(request.resource)-\(refreshes)", refreshToken: current.reveal())
+    // The answer takes its time, so that another request could get in between.
+    for _ in 0..<20 { await Task.yield() }
+    return answer
+  }
+}
+
+extension UserKey {
+  static let alice = UserKey(issuer: "https://id.example", subject: "alice")
+  static let bob = UserKey(issuer: "https://id.example", subject: "bob")
+}
+
+extension ResourceKey {
+  static let tools = ResourceKey("tools")
+  static let files = ResourceKey("files")
+}
+
+extension Session {
+  /// A session with every part set, for stores.
+  static func sample(
+    _ user: UserKey = .alice, ticket: TicketHash = Ticket.make().hash, now: Timestamp, sid: String? = "sid-1"
+  ) -> Session {
+    let token = TokenSchedule().token(
+      TokenGrant(accessToken: Secret("access-token-canary"), expiresIn: .seconds(3600), scopes: ["a", "b"]), at: now,
+      jitter: 0)
+    return Session(
+      hash: ticket, user: user,
+      profile: UserProfile(
+        name: "Alice Ätherisch", username: "alice-canary", email: "alice@mail-canary.example",
+        claims: #"{"dept":"7"}"#), createdAt: now, lastSeenAt: now, authTime: now, idToken: Secret("id-token-canary"),
+      refreshToken: Secret("refresh-token-canary"), grantedScopes: ["openid", "profile"],
+      tokens: [.tools: token, .files: token], extraScopes: [.files: ["write"]], sid: sid, loginHint: "hint-canary",
+      state: .active, generation: 1)
+  }
+}
+
+/// Compares everything but the order of dictionaries.
+func expectSame(_ a: Session?, _ b: Session, sourceLocation: SourceLocation = #_sourceLocation) {
+  guard let a else {
+    Issue.record("no session", sourceLocation: sourceLocation)
+    return
+  }
+  #expect(a.hash == b.hash && a.user == b.user && a.user.issuer == b.user.issuer, sourceLocation: sourceLocation)
+  #expect(a.user.subject == b.user.subject && a.user.tenant == b.user.tenant, sourceLocation: sourceLocation)
+  #expect(a.profile == b.profile && a.createdAt == b.createdAt, sourceLocation: sourceLocation)
+  #expect(a.lastSeenAt == b.lastSeenAt && a.authTime == b.authTime, sourceLocation: sourceLocation)
+  #expect(a.idToken == b.idToken && a.refreshToken == b.refreshToken, sourceLocation: sourceLocation)
+  #expect(a.grantedScopes == b.grantedScopes && a.tokens == b.tokens, sourceLocation: sourceLocation)
+  #expect(a.extraScopes == b.extraScopes && a.sid == b.sid, sourceLocation: sourceLocation)
+  #expect(a.loginHint == b.loginHint && a.state == b.state, sourceLocation: sourceLocation)
+  #expect(a.generation == b.generation, sourceLocation: sourceLocation)
+}
