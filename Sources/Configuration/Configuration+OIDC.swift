@@ -1,0 +1,68 @@
+extension Configuration {
+  /// The OpenID provider and this proxy's registration with it.
+  public struct OIDC: Sendable, Hashable {
+    /// The issuer identifier; `issuer.text` is compared byte for byte with what the provider says (OpenID Connect Discovery 1.0
+    /// §4.3).
+    public var issuer = WebURL.unset
+    /// The client identifier that the provider gave.
+    public var clientID = ""
+    /// File with the client secret.
+    public var clientSecretFile: String?
+    /// Name of an environment variable with the client secret, instead of the file.
+    public var clientSecretEnv: String?
+    /// How the proxy proves who it is at the token endpoint.
+    public var tokenEndpointAuthMethod = AuthMethod.clientSecretBasic
+    /// PEM file with the key that signs client assertions (RFC 7523), for ``AuthMethod/privateKeyJWT``.
+    public var privateKeyFile: String?
+    /// PEM file with the certificate of that key: assertions name it by `x5t#S256`.
+    public var certificateFile: String?
+    /// Assertions name the key by this `kid`.
+    public var keyID: String?
+    /// Algorithm of client assertions; nil: what fits the key (RS256 or ES256).
+    public var signingAlg: SigningAlgorithm?
+    /// Scopes of the sign-in itself; always has `openid`.
+    public var scope = ["openid", "profile", "offline_access"]
+    /// Path of the redirect URI, under `/auth/`. See ``Configuration/redirectURI``.
+    public var redirectPath = "/auth/callback"
+    /// Where the provider sends the browser after sign-out: a path of the proxy or a URL. See
+    /// ``Configuration/postLogoutRedirectURI``.
+    public var postLogoutRedirectURI = "/"
+    /// Parameters added to every authorization request, sorted by name. None that the proxy sets itself.
+    public var extraAuthorizationParams: [Parameter] = []
+    /// `prompt` of a sign-in: values of OpenID Connect Core 1.0 §3.1.2.1 separated by spaces.
+    public var prompt: String?
+    /// `acr_values` of a sign-in, the preferred first.
+    public var acrValues: [String] = []
+    /// How far the provider's clock may be off.
+    public var clockSkew = Duration.seconds(60)
+    /// PEM file with the authorities that the provider's certificate is checked against; nil: the system's.
+    public var caFile: String?
+
+    /// A name and a value.
+    public struct Parameter: Sendable, Hashable {
+      /// The parameter's name.
+      public var name: String
+      /// Its value, not yet encoded.
+      public var value: String
+    }
+
+    /// Client authentication (OpenID Connect Core 1.0 §9).
+    public enum AuthMethod: String, Sendable, CaseIterable {
+      case clientSecretBasic = "client_secret_basic"
+      case clientSecretPost = "client_secret_post"
+      case privateKeyJWT = "private_key_jwt"
+    }
+
+    /// Algorithms of client assertions (RFC 7518 §3.1).
+    public enum SigningAlgorithm: String, Sendable, CaseIterable { case RS256, PS256, ES256 }
+  }
+
+  /// The one redirect URI, as it must be registered with the provider. Never made from a request.
+  public var redirectURI: String { publicURL.origin + oidc.redirectPath }
+
+  /// Where the provider sends the browser after sign-out.
+  public var postLogoutRedirectURI: String {
+    let target = oidc.postLogoutRedirectURI
+    return target.hasPrefix("/") ? publicURL.origin + target : target
+  }
+}

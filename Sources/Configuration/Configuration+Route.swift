@@ -1,0 +1,34 @@
+extension Configuration {
+  /// Requests below one path, and the upstream they go to.
+  public struct Route: Sendable, Hashable {
+    /// Prefix of the path, matched at segment boundaries: `/mcp` covers `/mcp` and `/mcp/x`, never `/mcpx`. Begins with a slash
+    /// and, unless it is `/`, does not end with one; has no percent escapes.
+    public var path = ""
+    /// Where requests go: the route's path is replaced by this URL's path. Has no query.
+    public var upstream = WebURL.unset
+    /// Scopes that the token for this route is asked with.
+    public var scope: [String] = []
+    /// `resource` parameter of token requests for this route (RFC 8707).
+    public var resource: String?
+    /// Whether requests carry the user's token.
+    public var authorization = Authorization.bearer
+    /// Whether a session is needed.
+    public var session = SessionNeed.required
+    /// Whether the Model Context Protocol is spoken here.
+    public var mcp = true
+    /// PEM file with the authorities that the upstream's certificate is checked against; nil: the system's.
+    public var caFile: String?
+    /// Names of cookies that pass to the upstream.
+    public var passCookies: [String] = []
+    /// Response fields that pass to the client although they are withheld by default; lower case.
+    public var passResponseHeaders: [String] = []
+    /// Connections to this route's upstream, all workers together; nil: ``Limits/upstreamConnections``.
+    public var maxConnections: Int?
+
+    /// What `Authorization` field upstream requests get.
+    public enum Authorization: String, Sendable, CaseIterable { case bearer, none }
+
+    /// Whether requests without a session pass.
+    public enum SessionNeed: String, Sendable, CaseIterable { case required, optional }
+  }
+}

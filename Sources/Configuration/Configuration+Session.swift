@@ -1,0 +1,64 @@
+extension Configuration {
+  /// Cookie, lifetimes and storage of sessions.
+  public struct Session: Sendable, Hashable {
+    /// Name of the cookie as it is sent: with the `__Host-` prefix exactly when ``Configuration/publicURL`` is https.
+    public var cookieName = "__Host-coatcheck"
+    /// `SameSite` attribute of the cookie.
+    public var sameSite = SameSite.lax
+    /// A session ends after this time without a request.
+    public var idleTimeout = Duration.seconds(8 * 3600)
+    /// A session ends this long after sign-in, whatever happens.
+    public var absoluteTimeout = Duration.seconds(7 * 86400)
+    /// Files with sealing keys: the first seals, all open. Empty: a key is made beside the store at first start.
+    public var encryptionKeyFiles: [String] = []
+    /// Where sessions are kept.
+    public var store = Store()
+    /// ID token claims that `/auth/session` shows to the proxy's own pages.
+    public var claims: [String] = []
+
+    /// Values of the `SameSite` attribute, spelled as in `Set-Cookie`.
+    public enum SameSite: String, Sendable, CaseIterable {
+      case strict = "Strict"
+      case lax = "Lax"
+      case none = "None"
+    }
+
+    /// Where sessions are kept.
+    public struct Store: Sendable, Hashable {
+      /// Kind of store.
+      public var type = Kind.sqlite
+      /// The database file; nil: ``defaultPath(environment:)``. Always nil for ``Kind/memory``.
+      public var path: String?
+
+      /// Kinds of store.
+      public enum Kind: String, Sendable, CaseIterable { case memory, sqlite }
+
+      /// The database file when none is configured: in the first directory of `$STATE_DIRECTORY` (systemd.exec(5)), else in the
+      /// working directory.
+      public static func defaultPath(environment: [String: String]) -> String {
+        let directory = environment["STATE_DIRECTORY"]?.split(separator: ":").first.map(String.init)
+        return FilePaths.join(directory ?? "", "coatcheck.db")
+      }
+    }
+  }
+
+  /// Refreshing and revoking of tokens.
+  public struct Tokens: Sendable, Hashable {
+    /// A token is refreshed in the background when it has less than this left.
+    public var refreshBeforeExpiry = Duration.seconds(60)
+    /// How long one call of the token endpoint may take.
+    public var refreshTimeout = Duration.seconds(10)
+    /// Whether the refresh token is revoked at sign-out (RFC 7009).
+    public var revokeOnLogout = true
+  }
+
+  /// How missing consent is handled.
+  public struct Consent: Sendable, Hashable {
+    /// How long a link to `/auth/continue` works.
+    public var linkLifetime = Duration.seconds(600)
+    /// How often in a row a user is sent to the provider for the same scopes.
+    public var maxRounds = 2
+    /// JSON-RPC error codes of upstreams that mean "consent required", besides the well-known ones.
+    public var codes: [Int] = []
+  }
+}

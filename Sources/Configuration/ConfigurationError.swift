@@ -1,0 +1,28 @@
+public import JSON
+
+/// Everything that is wrong with a configuration.
+public struct ConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// At least one; in the order of the file.
+  public let problems: [Problem]
+
+  /// One thing that is wrong.
+  public struct Problem: Sendable, Hashable, CustomStringConvertible {
+    /// The configuration file, as it was named.
+    public let file: String
+    /// Where in it; nil when the place is not known, as for a file that cannot be read.
+    public let position: JSONNode.Position?
+    /// Path of the key: `routes[1].upstream`; empty for the file as a whole.
+    public let path: String
+    /// What is wrong and what is allowed. Never a secret.
+    public let message: String
+
+    /// `proxy.json:12: routes[1].upstream: must be …`.
+    public var description: String {
+      let place = position.map { "\(file):\($0.line)" } ?? file
+      return path.isEmpty ? "\(place): \(message)" : "\(place): \(path): \(message)"
+    }
+  }
+
+  /// One problem a line.
+  public var description: String { problems.map(\.description).joined(separator: "\n") }
+}

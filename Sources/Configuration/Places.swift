@@ -1,0 +1,23 @@
+internal import JSON
+
+/// Where the values of a configuration stand in its file, by path.
+struct Places: Sendable {
+  /// The file, as it was named.
+  var file = ""
+  private var positions: [String: JSONNode.Position] = [:]
+
+  subscript(path: String) -> JSONNode.Position? {
+    get { positions[path] }
+    set { positions[path] = newValue }
+  }
+
+  /// A problem at `path`, with the place of the nearest value around it that stands in the file.
+  func problem(_ path: String, _ message: String) -> ConfigurationError.Problem {
+    var around = path
+    while positions[around] == nil, let cut = around.lastIndex(where: { $0 == "." || $0 == "[" }) {
+      around = String(around[..<cut])
+    }
+    let position = positions[around] ?? positions[""]
+    return ConfigurationError.Problem(file: file, position: position, path: path, message: message)
+  }
+}
