@@ -1,0 +1,113 @@
+public import Basics
+
+/// What a proxy must know of a JSON-RPC message: where its parts stand, nothing decoded, nothing allocated.
+///
+/// Ranges count from the first readable byte of the buffer that was scanned and are valid while nothing is consumed.
+/// Ranges of strings leave the quotes out; escapes stand as they were sent.
+public struct MessageEnvelope: Sendable, Equatable {
+  /// What kind of message it is.
+  public enum Kind: Sendable, Equatable {
+    case request, notification, response
+    /// An array of messages (2025-03-26 only). Its messages are not looked at.
+    case batch
+    /// No message, or one that two parsers could read in two ways.
+    case invalid(Defect)
+  }
+
+  /// Why a text is not a message.
+  public enum Defect: Error, Sendable, Equatable {
+    /// Not JSON, or nested deeper than ``MessageEnvelope/maxDepth``.
+    case notJSON
+    /// JSON, but neither an object nor an array.
+    case notAnObject
+    /// A member that is looked at occurs twice.
+    case repeatedMember
+    /// `method` is not a string.
+    case badMethod
+    /// `id` is neither a string nor a number nor null.
+    case badID
+    /// Neither a method nor a result or error, or both.
+    case unclear
+
+    /// The JSON-RPC code for it.
+    public var code: Int { self == .notJSON ? JSONRPC.parseError : JSONRPC.invalidRequest }
+
+    /// One sentence for people.
+    public var explanation: String {
+      switch self {
+      case .notJSON: "The body is not valid JSON."
+      case .notAnObject: "The body is not a JSON-RPC message."
+      case .repeatedMember: "A member of the message occurs twice."
+      case .badMethod: "The method of the message is not a string."
+      case .badID: "The id of the message is neither a string nor a number."
+      case .unclear: "The message is neither a request nor a response."
+      }
+    }
+  }
+
+  /// Methods with rules of their own.
+  public enum Method: Sendable, Equatable {
+    case initialize, toolsCall, promptsGet, resourcesRead, other
+
+    /// Whether the request's header `Mcp-Name` must repeat a name of the body, and whether consent may be asked for by
+    /// an `input_required` result (MCP 2026-07-28: both hold for the same three methods).
+    public var hasName: Bool { self == .toolsCall || self == .promptsGet || self == .resourcesRead }
+  }
+
+  /// What kind of message it is.
+  public internal(set) var kind = Kind.invalid(.notJSON)
+  /// `method`.
+  public internal(set) var method: Range<Int>?
+  /// Whether the method has escapes.
+  public internal(set) var methodHasEscapes = false
+  /// Which method it is.
+  public internal(set) var knownMethod = Method.other
+  /// `id` as JSON text, quotes of a string included.
+  public internal(set) var id: Range<Int>?
+  /// `params`, when it is an object.
+  public internal(set) var params: Range<Int>?
+  /// What is called: `params.name` of `tools/call` and `prompts/get`, `params.uri` of `resources/read`.
+  public internal(set) var name: Range<Int>?
+  /// Whether the name has escapes.
+  public internal(set) var nameHasEscapes = false
+  /// `params._meta["io.modelcontextprotocol/protocolVersion"]`; its presence makes the message modern.
+  public internal(set) var metaVersion: Range<Int>?
+  /// `params.protocolVersion` of `initialize`.
+  public internal(set) var requestedVersion: Range<Int>?
+  /// From `_meta`, or from `initialize`.
+  public internal(set) var capabilities: ClientCapabilities = []
+  /// Whether `params` has `inputResponses` or `requestState`: a retry after an `input_required` result.
+  public internal(set) var isRetryWithInput = false
+
+  /// Nested deeper than this, a message is refused.
+  public static let maxDepth = 64
+
+  /// Longest id that is repeated in an answer, in bytes. SDKs count or use UUIDs.
+  public static let maxIDBytes = 1024
+
+  /// The era of the message by its body alone (MCP 2026-07-28, versioning: a dual-era server decides by `_meta`).
+  public var era: ProtocolEra { metaVersion == nil ? .legacy : .modern }
+
+  /// Whether the message is answered by one with its id.
+  public var expectsAnswer: Bool { kind == .request }
+
+  /// The id as JSON text, to be repeated in an answer; `null` when there is none, or none that could be repeated.
+  public func idBytes(_ buffer: borrowing Buffer) -> [UInt8] {
+    guard let id, id.count <= Self.maxIDBytes, JSONText.isRepeatable(buffer, id) else {
+      return JSONRPC.nullID
+    }
+    return buffer.array(id)
+  }
+
+  /// The method as text, for logs. Allocates.
+  public func methodText(_ buffer: borrowing Buffer) -> String? {
+    guard let method else { return nil }
+    return methodHasEscapes ? JSONText.decode(buffer, method) : buffer.string(method)
+  }
+
+  /// The name as text, for messages and logs. Allocates.
+  public func nameText(_ buffer: borrowing Buffer) -> String? {
+    guard let name else { return nil }
+    return nameHasEscapes ? JSONText.decode(buffer, name) : buffer.string(name)
+  }
+}
