@@ -78,12 +78,7 @@ extension Buffer {
     check(range)
     let length = literal.utf8CodeUnitCount
     guard range.count == length else { return false }
-    let bytes = unsafe start + range.lowerBound
-    let other = unsafe literal.utf8Start
-    for i in 0..<length where unsafe ASCII.lowercased(bytes[i]) != ASCII.lowercased(other[i]) {
-      return false
-    }
-    return true
+    return unsafe Self.equalsIgnoringCase(start + range.lowerBound, literal.utf8Start, length)
   }
 
   /// Whether two ranges of this buffer hold the same bytes, ASCII letters compared without case.
@@ -91,9 +86,27 @@ extension Buffer {
     check(range)
     check(other)
     guard range.count == other.count else { return false }
-    for i in 0..<range.count {
-      let (a, b) = unsafe (start[range.lowerBound + i], start[other.lowerBound + i])
-      if ASCII.lowercased(a) != ASCII.lowercased(b) { return false }
+    return unsafe Self.equalsIgnoringCase(start + range.lowerBound, start + other.lowerBound, range.count)
+  }
+
+  /// Eight bytes at a time while they are equal or differ in the case bit only; then byte by byte.
+  private static func equalsIgnoringCase(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ count: Int)
+    -> Bool
+  {
+    var i = 0
+    while i &+ 8 <= count {
+      let x = unsafe UnsafeRawPointer(a + i).loadUnaligned(as: UInt64.self)
+      let y = unsafe UnsafeRawPointer(b + i).loadUnaligned(as: UInt64.self)
+      if x != y {
+        if (x ^ y) & ~0x2020_2020_2020_2020 != 0 { return false }
+        // The case bit also tells `@` from a backquote: only letters have a case.
+        for j in i..<i + 8 where unsafe ASCII.lowercased(a[j]) != ASCII.lowercased(b[j]) { return false }
+      }
+      i &+= 8
+    }
+    while i < count {
+      if unsafe ASCII.lowercased(a[i]) != ASCII.lowercased(b[i]) { return false }
+      i &+= 1
     }
     return true
   }
@@ -102,6 +115,19 @@ extension Buffer {
   public borrowing func hasPrefix(_ range: Range<Int>, _ literal: StaticString) -> Bool {
     let length = literal.utf8CodeUnitCount
     return range.count >= length && equals(range.lowerBound..<range.lowerBound + length, literal)
+  }
+
+  /// Whether `range` holds a control character other than tab: what no field value may (RFC 9110 §5.5).
+  public borrowing func containsControls(_ range: Range<Int>) -> Bool {
+    check(range)
+    let bytes = unsafe start + range.lowerBound
+    // No early exit: the compiler turns this into vector instructions, and almost every value is clean.
+    var found: UInt8 = 0
+    for i in 0..<range.count {
+      let byte = unsafe bytes[i]
+      found |= (byte < 0x20 ? 1 : 0) & (byte == 0x09 ? 0 : 1) | (byte == 0x7F ? 1 : 0)
+    }
+    return found != 0
   }
 
   /// A copy of all readable bytes.

@@ -1,1 +1,43 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#define MAX_EVENTS 256
+
+int coatcheck_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static int control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+int coatcheck_epoll_add(int epoll, int descriptor, uint64_t data) {
+  return control(epoll, EPOLL_CTL_ADD, descriptor, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, data);
+}
+
+int coatcheck_epoll_modify(int epoll, int descriptor, uint64_t data) {
+  return control(epoll, EPOLL_CTL_MOD, descriptor, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, data);
+}
+
+int coatcheck_epoll_add_level(int epoll, int descriptor, uint64_t data) {
+  return control(epoll, EPOLL_CTL_ADD, descriptor, EPOLLIN, data);
+}
+
+int coatcheck_epoll_remove(int epoll, int descriptor) { return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0); }
+
+int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int timeout_ms) {
+  struct epoll_event found[MAX_EVENTS];
+  int count = epoll_wait(epoll, found, capacity < MAX_EVENTS ? capacity : MAX_EVENTS, timeout_ms);
+  for (int i = 0; i < count; i++) {
+    events[i].events = found[i].events;
+    events[i].data = found[i].data.u64;
+  }
+  return count;
+}
+
+int coatcheck_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int coatcheck_accept(int listener, struct sockaddr *address, socklen_t *length) {
+  return accept4(listener, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}

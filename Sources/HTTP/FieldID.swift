@@ -144,10 +144,10 @@ public enum FieldID: UInt8, Sendable, CaseIterable {
 // MARK: - Classes of fields
 
 extension FieldID {
-  /// Meant for one connection only (RFC 9110 §7.6.1): never passed on. `Connection` may name more; see
-  /// ``FieldSlot/isHopByHop``.
+  /// Ours to write for each connection, never passed on: what RFC 9110 §7.6.1 calls hop-by-hop, the framing fields, and
+  /// `Expect`, which is answered here. `Connection` may name more; see ``FieldSlot/isHopByHop``.
   public var isHopByHop: Bool {
-    rawValue >= FieldID.connection.rawValue && rawValue <= FieldID.http2Settings.rawValue
+    rawValue >= FieldID.connection.rawValue && rawValue <= FieldID.expect.rawValue
   }
 
   /// Carries or asks for a credential, or asserts an identity: never passed from a client to an upstream.

@@ -59,7 +59,7 @@ struct HeadFields {
     var end = line.upperBound
     while start < end, bytes[start] == 0x20 || bytes[start] == 0x09 { start &+= 1 }
     while end > start, bytes[end - 1] == 0x20 || bytes[end - 1] == 0x09 { end &-= 1 }
-    guard ByteClass.all(bytes, start..<end, ByteClass.fieldValue) else {
+    guard !buffer.containsControls(start..<end) else {
       throw .bad("forbidden byte in a field value")
     }
     let id = FieldID.lookup(buffer, line.lowerBound..<colon)

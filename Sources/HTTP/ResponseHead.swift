@@ -78,12 +78,11 @@ public struct ResponseHead: Sendable {
     _ buffer: borrowing Buffer, _ limits: HeadLimits, _ requestMethod: Method
   ) throws(HTTPError) -> Bool {
     let bytes = buffer.span
+    // Another protocol is known by its first byte, long before a line ends.
+    guard bytes.isEmpty || bytes[0] == UInt8(ascii: "H") else { throw .bad("not an HTTP response") }
     while phase != .complete {
       guard let line = try table.nextLine(buffer, bytes) else {
         guard bytes.count <= limits.headBytes else { throw .bad("head too large") }
-        if phase == .statusLine, !bytes.isEmpty, bytes[0] != UInt8(ascii: "H") {
-          throw .bad("not an HTTP response")
-        }
         return false
       }
       guard table.lineStart <= limits.headBytes else { throw .bad("head too large") }

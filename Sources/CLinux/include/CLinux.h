@@ -1,4 +1,34 @@
-// Linux calls that Swift's Glibc overlay does not show: epoll, eventfd, accept4. Declarations only; CLinux.c has the twins.
+// Linux calls that Swift's Glibc overlay does not show: epoll, eventfd, accept4. Thin twins; each returns what the call returns
+// and leaves errno as the call left it.
 #ifndef CLINUX_H
 #define CLINUX_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+typedef struct {
+  uint32_t events;
+  uint64_t data;
+} coatcheck_event;
+
+enum {
+  COATCHECK_IN = 0x001,
+  COATCHECK_OUT = 0x004,
+  COATCHECK_ERR = 0x008,
+  COATCHECK_HUP = 0x010,
+  COATCHECK_RDHUP = 0x2000,
+};
+
+int coatcheck_epoll_create(void);
+// Edge-triggered, both directions and the peer's half-close.
+int coatcheck_epoll_add(int epoll, int descriptor, uint64_t data);
+int coatcheck_epoll_modify(int epoll, int descriptor, uint64_t data);
+// Level-triggered, input only: for the mailbox and for listeners.
+int coatcheck_epoll_add_level(int epoll, int descriptor, uint64_t data);
+int coatcheck_epoll_remove(int epoll, int descriptor);
+int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int timeout_ms);
+
+int coatcheck_eventfd(void);
+int coatcheck_accept(int listener, struct sockaddr *address, socklen_t *length);
+
 #endif

@@ -1,0 +1,60 @@
+internal import COpenSSL
+
+/// How TLS is spoken to others: whom to trust, always with chain and host name verification. There is no switch to turn it off.
+///
+/// Owner: shared; the table of sessions to resume is guarded.
+@safe public final class TLSClientContext: @unchecked Sendable {
+  let context: OpaquePointer
+  /// The last session of each host, for resumption (RFC 8446 §2.2). Bound: `maxSessions` hosts.
+  private let sessions = Locked<[String: TLSTicket]>([:])
+  private static let maxSessions = 64
+
+  /// - Parameter caFile: PEM certificates to trust instead of the system's; nil: the system's store.
+  public init(caFile: String? = nil) throws(ReactorError) {
+    guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
+      throw ReactorError("OpenSSL has no TLS client")
+    }
+    unsafe self.context = context
+    unsafe coatcheck_set_min_version(context, TLS1_2_VERSION)
+    unsafe coatcheck_set_modes(context)
+    unsafe coatcheck_set_client_options(context)
+    unsafe SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20")
+    unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+    unsafe coatcheck_offer_http11(context)
+    ERR_clear_error()
+    if let caFile {
+      if unsafe SSL_CTX_load_verify_locations(context, caFile, nil) != 1 {
+        throw ReactorError("CA file \(caFile): \(TLSErrors.drain() ?? "unknown")")
+      }
+    } else if unsafe SSL_CTX_set_default_verify_paths(context) != 1 {
+      throw ReactorError("the system's CA certificates: \(TLSErrors.drain() ?? "unknown")")
+    }
+  }
+
+  deinit { unsafe SSL_CTX_free(context) }
+
+  /// Offers the host's last session.
+  func resume(_ ssl: OpaquePointer, host: String) {
+    guard let ticket = sessions.withLock({ $0[host] }) else { return }
+    unsafe SSL_set_session(ssl, ticket.session)
+  }
+
+  /// Remembers a session. Called when a connection closes: by then TLS 1.3 tickets have arrived.
+  func remember(_ ssl: OpaquePointer, host: String) {
+    guard let session = unsafe SSL_get1_session(ssl) else { return }
+    let ticket = unsafe TLSTicket(session)
+    guard ticket.isResumable else { return }
+    sessions.withLock { sessions in
+      if sessions.count >= TLSClientContext.maxSessions { sessions.removeAll() }
+      sessions[host] = ticket
+    }
+  }
+}
+
+/// A session that can be resumed; owns its reference.
+@safe private final class TLSTicket: @unchecked Sendable {
+  let session: OpaquePointer
+  init(_ session: OpaquePointer) { unsafe self.session = session }
+  deinit { unsafe SSL_SESSION_free(session) }
+  var isResumable: Bool { unsafe SSL_SESSION_is_resumable(session) == 1 }
+}

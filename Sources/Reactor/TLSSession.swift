@@ -1,0 +1,158 @@
+internal import Basics
+internal import COpenSSL
+
+/// One TLS connection: an `SSL` object on a socket.
+///
+/// Owner: its stream. `@safe`: the pointer lives as long as the object and never leaves it.
+@safe final class TLSSession {
+  private let ssl: OpaquePointer
+  private var isEstablished = false
+  private var isBroken = false
+  /// Kept so that its callbacks' context outlives the session.
+  private let context: AnyObject
+  /// Where a client's session is remembered for the next connection.
+  private var memory: (context: TLSClientContext, host: String)?
+
+  init?(server: TLSServerContext, descriptor: Int32) {
+    guard let ssl = unsafe SSL_new(server.context) else { return nil }
+    unsafe self.ssl = ssl
+    context = server
+    unsafe SSL_set_fd(ssl, descriptor)
+    unsafe SSL_set_accept_state(ssl)
+  }
+
+  init?(client: TLSClientContext, descriptor: Int32, host: String) {
+    guard let ssl = unsafe SSL_new(client.context) else { return nil }
+    unsafe self.ssl = ssl
+    context = client
+    memory = (client, host)
+    unsafe SSL_set_fd(ssl, descriptor)
+    unsafe SSL_set_connect_state(ssl)
+    if SocketAddress(host: host, port: 0) != nil {
+      // An address is checked against the certificate's IP entries; SNI carries names only (RFC 6066 §3).
+      let bare = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+      guard unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), bare) == 1 else { return nil }
+    } else {
+      guard unsafe SSL_set1_host(ssl, host) == 1 else { return nil }
+      unsafe SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+      unsafe coatcheck_set_server_name(ssl, host)
+    }
+    unsafe client.resume(ssl, host: host)
+  }
+
+  deinit { unsafe SSL_free(ssl) }
+
+  var serverName: String? {
+    guard let name = unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return nil }
+    return unsafe String(cString: name)
+  }
+
+  var wasResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
+
+  func handshake() -> Stream.HandshakeOutcome {
+    ERR_clear_error()
+    let result = unsafe SSL_do_handshake(ssl)
+    if result == 1 {
+      isEstablished = true
+      return .done
+    }
+    switch unsafe SSL_get_error(ssl, result) {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
+    default:
+      isBroken = true
+      let verdict = unsafe SSL_get_verify_result(ssl)
+      if verdict != Int(X509_V_OK) {
+        return .failed(
+          "certificate refused: \(unsafe String(cString: X509_verify_cert_error_string(verdict)))")
+      }
+      return .failed(TLSErrors.drain() ?? "connection closed during the handshake")
+    }
+  }
+
+  func read(into buffer: inout Buffer, max: Int) -> IOOutcome {
+    var outcome = IOOutcome.wouldBlock
+    unsafe buffer.fill(atLeast: max) { space in
+      var total = 0
+      // Records come one at a time: take what is there, up to the bound.
+      while total < max {
+        ERR_clear_error()
+        let wanted = Int32(clamping: min(max, space.count) - total)
+        let count = unsafe SSL_read(ssl, space.baseAddress?.advanced(by: total), wanted)
+        if count > 0 {
+          total += Int(count)
+          continue
+        }
+        if total == 0 { outcome = failure(count) }
+        break
+      }
+      if total > 0 { outcome = .bytes(total) }
+      return total
+    }
+    return outcome
+  }
+
+  func write(from buffer: borrowing Buffer) -> IOOutcome {
+    unsafe buffer.withBytes { bytes in
+      var total = 0
+      while total < bytes.count {
+        ERR_clear_error()
+        let count = unsafe SSL_write(
+          ssl, bytes.baseAddress?.advanced(by: total), Int32(clamping: bytes.count - total))
+        if count > 0 {
+          total += Int(count)
+          continue
+        }
+        if total == 0 { return failure(count) }
+        break
+      }
+      return .bytes(total)
+    }
+  }
+
+  /// Sends `close_notify`, without waiting for the peer's.
+  func shutdown() {
+    guard isEstablished, !isBroken else { return }
+    if let memory { unsafe memory.context.remember(ssl, host: memory.host) }
+    ERR_clear_error()
+    unsafe SSL_shutdown(ssl)
+    isBroken = true
+  }
+
+  /// Reads nothing away but session tickets.
+  func isQuiet() -> Bool {
+    var byte: UInt8 = 0
+    ERR_clear_error()
+    let count = unsafe SSL_peek(ssl, &byte, 1)
+    guard count <= 0 else { return false }
+    return unsafe SSL_get_error(ssl, count) == SSL_ERROR_WANT_READ
+  }
+
+  /// A connection that ends without `close_notify` may have been cut by anybody (RFC 8446 §6.1): that is a failure, not an end.
+  private func failure(_ result: Int32) -> IOOutcome {
+    switch unsafe SSL_get_error(ssl, result) {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
+    case SSL_ERROR_ZERO_RETURN: return .endOfStream
+    default:
+      isBroken = true
+      return .failed(0)
+    }
+  }
+}
+
+/// OpenSSL's error queue as text.
+enum TLSErrors {
+  /// Empties the queue; the first entry is the cause.
+  static func drain() -> String? {
+    var first: String?
+    while true {
+      let code = ERR_get_error()
+      if code == 0 { return first }
+      guard first == nil else { continue }
+      if coatcheck_is_unexpected_eof(code) != 0 {
+        first = "connection closed without close_notify"
+      } else if let reason = unsafe ERR_reason_error_string(code) {
+        first = unsafe String(cString: reason)
+      }
+    }
+  }
+}
