@@ -29,6 +29,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   public let name: String
   /// The time at the start of this turn.
   public private(set) var now = MonotonicTime.read()
+  /// The wall clock in whole seconds since 1970, for dates; a few nanoseconds to read.
+  public var wallSecond: Int64 { Syscalls.wallSecond() }
   /// Turns and events so far, for metrics.
   public private(set) var turns: UInt64 = 0
 

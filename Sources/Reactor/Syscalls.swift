@@ -10,6 +10,12 @@ enum Syscalls {
     return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
   }
 
+  static func wallSecond() -> Int64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+    return Int64(time.tv_sec)
+  }
+
   static func threadID() -> UInt { UInt(pthread_self()) }
 
   /// Writing to a closed connection must be an error, not a signal.

@@ -47,18 +47,16 @@ internal import Glibc
 
   deinit {
     unsafe SSL_CTX_free(context)
-    for unsafeother in unsafe others { unsafe SSL_CTX_free(other) }
+    unsafe others.forEach { unsafe SSL_CTX_free($0) }
   }
 
   private func choose(_ ssl: OpaquePointer, _ name: UnsafePointer<CChar>) {
     let count = unsafe strlen(name)
-    for unsafeother in unsafe others {
-      guard let certificate = unsafe SSL_CTX_get0_certificate(other) else { continue }
-      if unsafe X509_check_host(certificate, name, count, 0, nil) == 1 {
-        unsafe SSL_set_SSL_CTX(ssl, other)
-        return
-      }
+    let fitting = unsafe others.first { other in
+      guard let certificate = unsafe SSL_CTX_get0_certificate(other) else { return false }
+      return unsafe X509_check_host(certificate, name, count, 0, nil) == 1
     }
+    if let fitting = unsafe fitting { unsafe SSL_set_SSL_CTX(ssl, fitting) }
   }
 
   private static func make(_ identity: Identity, _ minimum: Version) throws(ReactorError) -> OpaquePointer {
