@@ -1,0 +1,100 @@
+public import OAuth
+
+extension ConsentNeed {
+  /// What was asked of the token endpoint; an empty refusal means different things.
+  public enum Grant: Sendable, Hashable { case refreshToken, authorizationCode, other }
+
+  /// What a refusal of the token endpoint asks for (RFC 6749 §5.2, OpenID Connect Core §3.1.2.6, and the dialects of Entra,
+  /// Auth0 and Keycloak). Always an answer: what is unknown is a fault of the installation.
+  ///
+  /// The order is claims, then `error`, then `suberror`; Entra's numbers only break ties, except those that say that no
+  /// consent page can help.
+  public static func from(_ error: TokenEndpointError, grant: Grant = .refreshToken) -> ConsentNeed {
+    let numbers = error.errorCodes + ErrorText.segments(error.description ?? "").compactMap(EntraCode.number)
+    let meaning = numbers.lazy.compactMap(EntraCode.meaning).first
+    let claims = error.claims.flatMap { ClaimsRequest.object($0) == nil ? nil : $0 }
+    let facts = TokenEndpointFacts(error: error, meaning: meaning, hasClaims: claims != nil, grant: grant)
+    let number = numbers.first { EntraCode.meaning($0) != nil }
+    return ConsentNeed(
+      facts.kind, source: .tokenEndpoint, code: number.map { "AADSTS\($0)" } ?? facts.knownError,
+      claims: claims,
+      correlation: error.correlationID)
+  }
+}
+
+/// The judgement, one rule a line.
+private struct TokenEndpointFacts {
+  let error: TokenEndpointError
+  let meaning: EntraCode.Meaning?
+  let hasClaims: Bool
+  let grant: ConsentNeed.Grant
+
+  /// The error code when it is one of the registered ones: nothing else gets into logs or metrics.
+  var knownError: String {
+    guard let code = error.error else { return error.isEmptyBody ? "empty" : "none" }
+    return Self.known.contains(code) ? code : "other"
+  }
+
+  private static let known: Set<String> = [
+    "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
+    "invalid_scope", "invalid_target", "access_denied", "consent_required", "interaction_required",
+    "login_required",
+    "account_selection_required", "mfa_required", "temporarily_unavailable", "server_error", "slow_down",
+  ]
+
+  var kind: ConsentNeed.Kind {
+    if error.status >= 500 || error.status == 429 { return .transient(retryAfter: error.retryAfter) }
+    switch error.error {
+    case "temporarily_unavailable", "server_error", "slow_down":
+      return .transient(retryAfter: error.retryAfter)
+    case "consent_required": return unlessFinal(hasClaims ? .claims : .consent)
+    case "interaction_required", "login_required", "account_selection_required":
+      return unlessFinal(interaction)
+    case "mfa_required": return .stepUp
+    case "invalid_grant": return unlessFinal(invalidGrant)
+    case "access_denied":
+      return meaning == .adminConsent ? .adminConsent : meaning == .declined ? .declined : .blocked
+    // Some servers answer a dead refresh token with nothing at all.
+    case nil where error.isEmptyBody && error.status == 400 && grant == .refreshToken:
+      return .reauth(.grantEnded)
+    default: return meaning == .transient ? .transient(retryAfter: error.retryAfter) : .config
+    }
+  }
+
+  /// Puts first what asking the user cannot repair.
+  private func unlessFinal(_ otherwise: ConsentNeed.Kind) -> ConsentNeed.Kind {
+    switch meaning {
+    case .adminConsent?: return .adminConsent
+    case .declined?: return .declined
+    case .transient?: return .transient(retryAfter: error.retryAfter)
+    case .device? where !hasClaims: return .blocked
+    default: break
+    }
+    return error.suberror == "message_only" && !hasClaims ? .blocked : otherwise
+  }
+
+  private var interaction: ConsentNeed.Kind {
+    if hasClaims { return .claims }
+    return error.suberror == "consent_required" || meaning == .consent ? .consent : .stepUp
+  }
+
+  private var invalidGrant: ConsentNeed.Kind {
+    if hasClaims { return .claims }
+    switch error.suberror {
+    case "consent_required": return .consent
+    case "client_mismatch", "protection_policy_required": return .config
+    case "bad_token", "token_expired", "user_password_expired", "device_authentication_failed":
+      return .reauth(.grantEnded)
+    default: break
+    }
+    switch meaning {
+    case .consent?: return .consent
+    case .stepUp?, .device?: return .stepUp
+    case .assertionStale?: return .reauth(.assertionStale)
+    case .config?: return .config
+    default: break
+    }
+    let isInteractive = error.suberror == "basic_action" || error.suberror == "additional_action"
+    return isInteractive ? .stepUp : .reauth(.grantEnded)
+  }
+}
