@@ -73,7 +73,8 @@ public struct TokenGrant: Sendable {
   public var scopes: [String]?
 
   /// A grant.
-  public init(accessToken: Secret, expiresIn: Duration?, refreshIn: Duration? = nil, scopes: [String]? = nil) {
+  public init(accessToken: Secret, expiresIn: Duration?, refreshIn: Duration? = nil, scopes: [String]? = nil)
+  {
     self.accessToken = accessToken
     self.expiresIn = expiresIn
     self.refreshIn = refreshIn

@@ -61,7 +61,8 @@ public actor MemorySessionStore: SessionStore {
     }
   }
 
-  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError) {
+  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
+  {
     try checkOpen()
     sessions = sessions.filter { $0.value.createdAt > createdBefore && $0.value.lastSeenAt > seenBefore }
     for (key, record) in records where record.expiresAt <= now { remove(key) }
@@ -76,7 +77,8 @@ public actor MemorySessionStore: SessionStore {
     recordCounts[record.kind, default: 0] += 1
   }
 
-  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)
+    async throws(StoreError)
     -> RecordTake
   {
     try checkOpen()

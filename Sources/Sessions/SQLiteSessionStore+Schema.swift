@@ -22,7 +22,8 @@ extension SQLiteSessionStore {
     } else if application != applicationID {
       throw StoreError.corrupt("the file is a database of something else")
     } else if version != schemaVersion {
-      throw StoreError.corrupt("the file has tables of version \(version), this program knows \(schemaVersion)")
+      throw StoreError.corrupt(
+        "the file has tables of version \(version), this program knows \(schemaVersion)")
     }
     try checkKey(db, sealer: sealer)
   }
@@ -56,6 +57,7 @@ extension SQLiteSessionStore {
       if sealer.isCurrent(Array(stored)) { return }
     }
     let value = Data(sealer.seal(Array("coatcheck".utf8), for: place))
-    try db.execute(sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('key-check', ?)", arguments: [value])
+    try db.execute(
+      sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('key-check', ?)", arguments: [value])
   }
 }

@@ -46,7 +46,8 @@ public struct Sealer: Sendable {
   /// Seals a value for its place under the current key.
   public func seal(_ plain: [UInt8], for place: SealPlace) -> [UInt8] {
     let header = Self.header(keyID: ring[0].id)
-    guard let box = try? AES.GCM.seal(plain, using: ring[0].key, authenticating: header + place.associatedData)
+    guard
+      let box = try? AES.GCM.seal(plain, using: ring[0].key, authenticating: header + place.associatedData)
     else { preconditionFailure("AES-GCM refuses only keys and lengths that do not occur here") }
     return header + Array(box.nonce) + Array(box.ciphertext) + Array(box.tag)
   }

@@ -14,7 +14,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
   /// - Throws: ``SealingKeyError/notAKey`` or ``SealingKeyError/guessable``.
   public init(text: String) throws(SealingKeyError) {
     let line = text.utf8.drop(while: Self.isBlank).reversed().drop(while: Self.isBlank).reversed()
-    guard let bytes = Base64.decodeLenient(String(decoding: Array(line), as: UTF8.self)), bytes.count == Self.byteCount
+    guard let bytes = Base64.decodeLenient(String(decoding: Array(line), as: UTF8.self)),
+      bytes.count == Self.byteCount
     else { throw .notAKey }
     // Random keys have about 30 distinct bytes; fewer than 12 has a chance below 10⁻²⁰.
     guard Set(bytes).count >= 12, !zip(bytes, bytes.dropFirst()).allSatisfy({ $1 == $0 &+ 1 }) else {
@@ -33,7 +34,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
     guard unsafe fstat(descriptor, &status) == 0 else { throw .file(path: path, reason: Self.reason(errno)) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .file(path: path, reason: "not a regular file") }
     guard status.st_mode & 0o027 == 0 else {
-      throw .file(path: path, reason: "other users can read it or its group can write it; use mode 0600 or 0640")
+      throw .file(
+        path: path, reason: "other users can read it or its group can write it; use mode 0600 or 0640")
     }
     guard status.st_size <= 1024 else { throw .file(path: path, reason: "too long for a key") }
     var text = [UInt8](repeating: 0, count: Int(status.st_size))

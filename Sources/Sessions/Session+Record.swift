@@ -34,7 +34,9 @@ extension Session {
       writer.append(resource.name)
       writer.append(token.secret)
       writer.append(token.scopes) { $0.append($1) }
-      for time in [token.issuedAt, token.softExpiry, token.hardExpiry, token.expiresAt] { writer.append(time) }
+      for time in [token.issuedAt, token.softExpiry, token.hardExpiry, token.expiresAt] {
+        writer.append(time)
+      }
     }
     writer.append(count: extraScopes.count)
     for (resource, scopes) in extraScopes {
@@ -85,7 +87,8 @@ extension Session {
       tenant.map { UserKey(issuer: issuer, tenant: $0, objectID: subject) }
       ?? UserKey(issuer: issuer, subject: subject)
     self.init(
-      hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt, authTime: authTime,
+      hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt,
+      authTime: authTime,
       idToken: idToken, refreshToken: refreshToken, grantedScopes: grantedScopes, tokens: tokens,
       extraScopes: extraScopes, sid: sid, loginHint: loginHint, state: state, generation: generation)
   }

@@ -30,7 +30,9 @@ extension SessionAuthority {
         switch token.phase(at: now) {
         case .fresh: return .token(token, session)
         case .refreshSoon:
-          if session.refreshToken != nil, !isHeldBack(entry, key, now: now) { _ = flight(entry, key, rejected: nil) }
+          if session.refreshToken != nil, !isHeldBack(entry, key, now: now) {
+            _ = flight(entry, key, rejected: nil)
+          }
           return .token(token, session)
         case .overdue: fallback = token
         case .expired: break
@@ -59,7 +61,8 @@ extension SessionAuthority {
     entry.troubles[key].map { $0.until > now } ?? false
   }
 
-  private func remembered(_ trouble: SessionEntry.Trouble, _ session: Session, now: Timestamp) -> TokenOutcome {
+  private func remembered(_ trouble: SessionEntry.Trouble, _ session: Session, now: Timestamp) -> TokenOutcome
+  {
     switch trouble.kind {
     case .transient(let detail): .transient(retryAfter: trouble.until - now, detail: detail)
     case .interaction(let refusal): .interactionRequired(refusal, session)
@@ -100,7 +103,8 @@ extension SessionAuthority {
         return .token(token, session)
       }
       let request = RefreshRequest(
-        refreshToken: refreshToken, resource: key.resource, extraScopes: session.extraScopes[key.resource] ?? [],
+        refreshToken: refreshToken, resource: key.resource,
+        extraScopes: session.extraScopes[key.resource] ?? [],
         claims: key.claims, user: session.user)
       let answer = await refresher.refresh(request)
       if case .invalidGrant = answer, mayAdopt, await adoptNewer(entry, than: refreshToken) {
@@ -134,7 +138,8 @@ extension SessionAuthority {
       return .interactionRequired(refusal, entry.session)
     case .transient(let retryAfter, let detail):
       let attempts = entry.troubles[key]?.attempts ?? 0
-      let pause = retryAfter.map { min(max($0, .seconds(1)), Self.maxPause) } ?? .seconds(1 << min(attempts, 6))
+      let pause =
+        retryAfter.map { min(max($0, .seconds(1)), Self.maxPause) } ?? .seconds(1 << min(attempts, 6))
       entry.remember(.transient(detail: detail), of: key, for: min(pause, Self.maxPause), now: now)
       return .transient(retryAfter: pause, detail: detail)
     case .misconfigured(let detail):

@@ -95,14 +95,15 @@ public actor SessionAuthority {
     let now = clock()
     let ticket = Ticket.make()
     let userChanged = replaced.map { $0.session.user != grant.user } ?? false
-    let session = newSession(grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
+    let session = newSession(
+      grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
     if let replaced {
       detach(replaced, userChanged ? .over : .replaced)
       if !userChanged { overlaps[replaced.hash] = (session.hash, now + overlap) }
     }
     let entry = SessionEntry(session: session, storedGeneration: nil)
     entries.insert(entry, for: session.hash)
-    makeRoom()
+    makeRoom(needed: entry)
     await inLine(entry) { await self.addToStore(entry, removing: old) }.value
     if let replaced, !userChanged {
       events.changed(.replaced(old: replaced.hash, new: session))
@@ -110,7 +111,8 @@ public actor SessionAuthority {
       if let replaced { events.changed(.ended(replaced.hash, .userChanged)) }
       events.changed(.updated(session))
     }
-    return SignInResult(ticket: ticket, session: session, previous: replaced?.session, userChanged: userChanged)
+    return SignInResult(
+      ticket: ticket, session: session, previous: replaced?.session, userChanged: userChanged)
   }
 
   /// Notes that a session is in use. Report at least every ``SessionPolicy/touchInterval`` while it is.
@@ -162,7 +164,9 @@ public actor SessionAuthority {
     _ grant: SignInGrant, hash: TicketHash, now: Timestamp, continuing previous: Session?
   ) -> Session {
     var tokens = previous?.tokens ?? [:]
-    for (resource, token) in grant.tokens { tokens[resource] = schedule.token(token, at: now, jitter: jitter()) }
+    for (resource, token) in grant.tokens {
+      tokens[resource] = schedule.token(token, at: now, jitter: jitter())
+    }
     var extraScopes = previous?.extraScopes ?? [:]
     for (resource, scopes) in grant.extraScopes {
       let known = extraScopes[resource] ?? []
@@ -171,7 +175,8 @@ public actor SessionAuthority {
       if grant.tokens[resource] == nil { tokens[resource] = nil }
     }
     return Session(
-      hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now, authTime: grant.authTime,
+      hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now,
+      authTime: grant.authTime,
       idToken: grant.idToken, refreshToken: grant.refreshToken ?? previous?.refreshToken,
       grantedScopes: grant.grantedScopes, tokens: tokens, extraScopes: extraScopes, sid: grant.sid,
       loginHint: grant.loginHint)

@@ -80,7 +80,9 @@ public struct SingleUseRecord: Sendable {
   public var expiresAt: Timestamp
 
   /// A record.
-  public init(kind: RecordKind, key: TicketHash, owner: UserKey? = nil, payload: [UInt8], expiresAt: Timestamp) {
+  public init(
+    kind: RecordKind, key: TicketHash, owner: UserKey? = nil, payload: [UInt8], expiresAt: Timestamp
+  ) {
     self.kind = kind
     self.key = key
     self.owner = owner

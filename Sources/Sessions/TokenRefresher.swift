@@ -24,7 +24,8 @@ public struct RefreshRequest: Sendable {
 
   /// A request.
   public init(
-    refreshToken: Secret, resource: ResourceKey, extraScopes: [String] = [], claims: String? = nil, user: UserKey
+    refreshToken: Secret, resource: ResourceKey, extraScopes: [String] = [], claims: String? = nil,
+    user: UserKey
   ) {
     self.refreshToken = refreshToken
     self.resource = resource
@@ -83,7 +84,8 @@ public struct ProviderRefusal: Sendable, Hashable {
 
   /// A refusal.
   public init(
-    error: String, description: String? = nil, suberror: String? = nil, claims: String? = nil, codes: [Int] = []
+    error: String, description: String? = nil, suberror: String? = nil, claims: String? = nil,
+    codes: [Int] = []
   ) {
     self.error = error
     self.description = description

@@ -34,7 +34,9 @@ public struct UserKey: Sendable, Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
   /// What a provider's `sid` is indexed by: it is unique within its issuer only.
-  static func sidDigest(issuer: String, sid: String) -> Bytes32 { Fingerprint.sha256(parts: ["sid", issuer, sid]) }
+  static func sidDigest(issuer: String, sid: String) -> Bytes32 {
+    Fingerprint.sha256(parts: ["sid", issuer, sid])
+  }
 }
 
 /// What pages may show of a user.
