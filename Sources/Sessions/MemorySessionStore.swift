@@ -122,7 +122,8 @@ public actor MemorySessionStore: SessionStore {
     if records.removeValue(forKey: key) != nil { recordCounts[key.kind, default: 1] -= 1 }
   }
 
-  /// Removes a sixteenth of the kind's records at once, so that a flood does not sort the table at every step.
+  /// Removes a sixteenth of the kind's records at once, so that a flood does not sort the table at every
+  /// step.
   private func makeRoom(_ kind: RecordKind) {
     let byExpiry = records.filter { $0.key.kind == kind }.sorted { $0.value.expiresAt < $1.value.expiresAt }
     for (key, _) in byExpiry.prefix(max(1, maxRecordsPerKind / 16)) { remove(key) }

@@ -48,7 +48,8 @@ extension SQLiteSessionStore {
         """)
   }
 
-  /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next request.
+  /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next
+  /// request.
   private static func checkKey(_ db: Database, sealer: Sealer) throws {
     let place = SealPlace(table: "meta", row: Array("key-check".utf8), field: "value")
     let stored = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'key-check'")

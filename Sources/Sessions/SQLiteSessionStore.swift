@@ -5,17 +5,17 @@ internal import Glibc
 
 /// Sessions and records in one SQLite file in WAL mode, sealed.
 ///
-/// Readable in the file: hashes, times, generations, sizes. Everything else, names and tokens above all, is sealed and bound
-/// to its row. A write that has returned survives the end of the process and the loss of power (`synchronous = FULL`).
-/// Database work and sealing run on GRDB's own Dispatch queue.
+/// Readable in the file: hashes, times, generations, sizes. Everything else, names and tokens above all, is
+/// sealed and bound to its row. A write that has returned survives the end of the process and the loss of
+/// power (`synchronous = FULL`). Database work and sealing run on GRDB's own Dispatch queue.
 public final class SQLiteSessionStore: SessionStore {
   private let queue: DatabaseQueue
   private let sealer: Sealer
   private let maxRecordsPerKind: Int
 
   /// Opens the file at `path`, and makes it (mode 0600) where there is none; its directory must exist.
-  /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when it is not ours
-  ///   or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
+  /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when
+  ///   it is not ours or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
   public static func open(path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000)
     async throws(StoreError)
     -> SQLiteSessionStore

@@ -24,8 +24,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
     self.init(bytes: bytes)
   }
 
-  /// Reads a key file. It may be readable by its owner and its group (as secrets mounted into containers are) but by nobody
-  /// else, and writable by its owner only.
+  /// Reads a key file. It may be readable by its owner and its group (as secrets mounted into containers are)
+  /// but by nobody else, and writable by its owner only.
   public init(file path: String) throws(SealingKeyError) {
     let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .file(path: path, reason: Self.reason(errno)) }
@@ -48,7 +48,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
     }
   }
 
-  /// Writes the key to a new file with mode 0600 and waits until it is on disk. A file that exists is never overwritten.
+  /// Writes the key to a new file with mode 0600 and waits until it is on disk. A file that exists is never
+  /// overwritten.
   public func write(newFile path: String) throws(SealingKeyError) {
     let descriptor = unsafe Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .file(path: path, reason: Self.reason(errno)) }

@@ -1,8 +1,10 @@
 internal import Basics
 
-// The form in which a session is sealed. `lastSeenAt` is not in it: it changes at every use and has a column of its own.
+// The form in which a session is sealed. `lastSeenAt` is not in it: it changes at every use and has a column
+// of its own.
 extension Session {
-  /// Version of the form, its first byte. Another form gets another number, so that a newer program can read an older file.
+  /// Version of the form, its first byte. Another form gets another number, so that a newer program can read
+  /// an older file.
   private static let recordVersion: UInt8 = 1
 
   /// The session as bytes, tokens included: only for sealing.

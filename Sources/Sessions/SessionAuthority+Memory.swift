@@ -86,9 +86,9 @@ extension SessionAuthority {
     return .arrived
   }
 
-  /// Runs `work` when everything that was lined up for this session before is finished. One line a session, whatever the
-  /// resource: all its tokens hang on one refresh token, and two refreshes at once make providers that rotate it end the
-  /// whole family (RFC 9700 §4.14).
+  /// Runs `work` when everything that was lined up for this session before is finished. One line a session,
+  /// whatever the resource: all its tokens hang on one refresh token, and two refreshes at once make
+  /// providers that rotate it end the whole family (RFC 9700 §4.14).
   func inLine<Value: Sendable>(_ entry: SessionEntry, _ work: @escaping () async -> Value) -> Task<
     Value, Never
   > {
@@ -125,8 +125,8 @@ extension SessionAuthority {
     events.changed(.ended(entry.hash, reason))
   }
 
-  /// Lets the least recently used sessions go until the table fits. Those that are busy or not saved stay, and the one that
-  /// is `needed` now.
+  /// Lets the least recently used sessions go until the table fits. Those that are busy or not saved stay,
+  /// and the one that is `needed` now.
   func makeRoom(needed: SessionEntry) {
     while entries.count > policy.memoryCapacity {
       let gone = entries.removeOldest(probes: 16) {

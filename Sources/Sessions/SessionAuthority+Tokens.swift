@@ -2,10 +2,12 @@ public import Basics
 
 // Tokens: which one to use, when to fetch the next, and what a failure means.
 extension SessionAuthority {
-  /// A token of the session for a resource. Fetches it when there is none, when it is due, or when it is `rejected`.
+  /// A token of the session for a resource. Fetches it when there is none, when it is due, or when it is
+  /// `rejected`.
   ///
-  /// Everyone who waits for the same token shares one refresh; refreshes of one session never overlap. A caller that is
-  /// cancelled waits on, and the refresh goes on in any case: its answer may hold the only refresh token that still works.
+  /// Everyone who waits for the same token shares one refresh; refreshes of one session never overlap. A
+  /// caller that is cancelled waits on, and the refresh goes on in any case: its answer may hold the only
+  /// refresh token that still works.
   /// - Parameters:
   ///   - rejected: the token that an upstream refused. All callers that name the same one share one refresh.
   ///   - claims: a `claims` parameter for the token endpoint (JSON text); forces a refresh.
@@ -174,13 +176,14 @@ extension SessionAuthority {
     return .token(token, session)
   }
 
-  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is not reported:
-  /// revoking it would, at some providers, end what the new one holds.
+  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is
+  /// not reported: revoking it would, at some providers, end what the new one holds.
   private func discard(_ grant: RefreshGrant, of entry: SessionEntry) {
     if entry.ending == .over, let token = grant.refreshToken { events.orphaned(token) }
   }
 
-  /// After `invalid_grant`: another process may have used and replaced the token. If so, goes on with what it stored.
+  /// After `invalid_grant`: another process may have used and replaced the token. If so, goes on with what it
+  /// stored.
   private func adoptNewer(_ entry: SessionEntry, than used: Secret) async -> Bool {
     guard let stored = try? await store.load(entry.hash), entry.isAlive,
       stored.generation > entry.storedGeneration ?? .max, let token = stored.refreshToken, token != used

@@ -2,8 +2,9 @@ public import Basics
 
 /// Owns every session: what is in memory in front, what is in the store behind, and every change in between.
 ///
-/// Owner: its executor (the control loop). Loops that serve requests hold copies and hear of changes by ``SessionEvents``.
-/// When the store fails, the authority reports it and goes on from memory: nobody is signed out because of the store.
+/// Owner: its executor (the control loop). Loops that serve requests hold copies and hear of changes by
+/// ``SessionEvents``. When the store fails, the authority reports it and goes on from memory: nobody is
+/// signed out because of the store.
 public actor SessionAuthority {
   nonisolated private let executor: any SerialExecutor
   /// The executor given at the start.
@@ -75,18 +76,18 @@ public actor SessionAuthority {
     }
   }
 
-  /// Makes a session under a new ticket. The one it replaces ends; its ticket stands for the new session for `overlap`
-  /// longer if the user is the same, because requests may be under way with it.
+  /// Makes a session under a new ticket. The one it replaces ends; its ticket stands for the new session for
+  /// `overlap` longer if the user is the same, because requests may be under way with it.
   ///
-  /// From a replaced session of the same user the tokens of other resources, the extra scopes and, if the grant brings none,
-  /// the refresh token are carried over. From another user's session nothing is.
+  /// From a replaced session of the same user the tokens of other resources, the extra scopes and, if the
+  /// grant brings none, the refresh token are carried over. From another user's session nothing is.
   public func signIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration = .seconds(30)) async
     -> SignInResult
   {
     await retryRemovals()
     var replaced: SessionEntry?
-    // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because which of
-    // the two cookies the browser keeps is open.
+    // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because
+    // which of the two cookies the browser keeps is open.
     if let old, overlaps[old] == nil, case .entry(let entry) = await find(old) {
       // A refresh that runs may rotate the token that is carried over.
       if grant.refreshToken == nil, entry.session.user == grant.user { await entry.line?.value }
@@ -131,8 +132,8 @@ public actor SessionAuthority {
     }
   }
 
-  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out. Nil when there was
-  /// none, or when its state could not be read; it is over in either case.
+  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out. Nil
+  /// when there was none, or when its state could not be read; it is over in either case.
   public func end(_ ticket: TicketHash) async -> Session? {
     let hash = current(ticket, now: clock())
     var last: Session?

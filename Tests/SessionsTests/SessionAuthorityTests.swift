@@ -95,7 +95,7 @@ import Testing
     }
   }
 
-  @Test func `maintenance ends and sweeps what timed out`() async throws {
+  @Test func `maintenance ends what timed out, and sweeps it from the store a little later`() async throws {
     let scene = AuthorityScene()
     let (old, used) = (await scene.signIn(), await scene.signIn(.bob))
     scene.clock.advance(by: .seconds(1000))
@@ -103,6 +103,12 @@ import Testing
     scene.clock.advance(by: .seconds(800))
     await scene.authority.maintain()
     #expect(await scene.authority.countInMemory == 1)
+    guard case .ended(old, .timedOut) = scene.changes.items.last else {
+      Issue.record("not told")
+      return
+    }
+    scene.clock.advance(by: .seconds(120))
+    await scene.authority.maintain()
     #expect(try await scene.store.inner.load(old) == nil)
     #expect(try await scene.store.inner.load(used) != nil)
   }
