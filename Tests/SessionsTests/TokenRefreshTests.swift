@@ -25,6 +25,18 @@ import Testing
     #expect(scene.refresher.calls.count == 1)
   }
 
+  @Test func `a thousand callers share a refresh that fails, too`() async {
+    let scene = AuthorityScene(refresher: ScriptedRefresher { _, _ in .busy })
+    let ticket = await scene.signIn()
+    let authority = scene.authority
+    let words = await withTaskGroup(of: String.self) { group in
+      for _ in 0..<1000 { group.addTask { await authority.token(for: ticket, resource: .files).word } }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(words == Array(repeating: "transient: 503", count: 1000))
+    #expect(scene.refresher.calls.count == 1)
+  }
+
   @Test func `two resources take turns with the one refresh token, and reuse is never seen`() async {
     let provider = ReuseDetectingProvider(first: "first")
     let scene = AuthorityScene(tokens: provider)
