@@ -1,9 +1,10 @@
 public import Basics
 
-/// Names what an access token is for: one route's credential. The refresher knows which scopes and which `resource`
-/// parameter belong to it.
+/// Names what an access token is for: one route's credential. The refresher knows which scopes and which
+/// `resource` parameter belong to it.
 public struct ResourceKey: Sendable, Hashable, CustomStringConvertible {
-  /// A stable name, the same after a restart: for instance the resource indicator, or the scopes sorted and joined.
+  /// A stable name, the same after a restart: for instance the resource indicator, or the scopes sorted and
+  /// joined.
   public let name: String
 
   /// A key of this name.
@@ -13,17 +14,20 @@ public struct ResourceKey: Sendable, Hashable, CustomStringConvertible {
   public var description: String { name }
 }
 
-/// An access token with its times. The token is opaque here: its life comes from the token response, never from within.
+/// An access token with its times. The token is opaque here: its life comes from the token response, never
+/// from within.
 public struct AccessToken: Sendable, Hashable {
   /// The token.
   public let secret: Secret
-  /// The granted scopes; nil when the response named none, which means those that were asked for (RFC 6749 §5.1).
+  /// The granted scopes; nil when the response named none, which means those that were asked for (RFC 6749
+  /// §5.1).
   public let scopes: [String]?
   /// When the response arrived.
   public let issuedAt: Timestamp
   /// From here on a refresh is started in the background while this token is still used.
   public let softExpiry: Timestamp
-  /// From here on a request waits for a refresh. Lies before ``expiresAt``, so that a token does not expire on its way.
+  /// From here on a request waits for a refresh. Lies before ``expiresAt``, so that a token does not expire
+  /// on its way.
   public let hardExpiry: Timestamp
   /// The provider's own expiry. Between ``hardExpiry`` and this the token is used only if the refresh failed.
   public let expiresAt: Timestamp
@@ -73,7 +77,8 @@ public struct TokenGrant: Sendable {
   public var scopes: [String]?
 
   /// A grant.
-  public init(accessToken: Secret, expiresIn: Duration?, refreshIn: Duration? = nil, scopes: [String]? = nil) {
+  public init(accessToken: Secret, expiresIn: Duration?, refreshIn: Duration? = nil, scopes: [String]? = nil)
+  {
     self.accessToken = accessToken
     self.expiresIn = expiresIn
     self.refreshIn = refreshIn
@@ -87,10 +92,12 @@ public struct TokenSchedule: Sendable {
   public var refreshBefore: Duration
   /// How long before the expiry a token stops being sent; never more than a tenth of its life.
   public var safetyMargin: Duration
-  /// The life of a token whose response names none. Short, because a refresh too many costs less than a rejected call.
+  /// The life of a token whose response names none. Short, because a refresh too many costs less than a
+  /// rejected call.
   public var assumedLife: Duration
 
-  /// Five minutes ahead, as the Microsoft libraries do; one minute of clock difference; five minutes for the unknown.
+  /// Five minutes ahead, as the Microsoft libraries do; one minute of clock difference; five minutes for the
+  /// unknown.
   public init(
     refreshBefore: Duration = .seconds(300), safetyMargin: Duration = .seconds(60),
     assumedLife: Duration = .seconds(300)
@@ -101,8 +108,8 @@ public struct TokenSchedule: Sendable {
   }
 
   /// The token of a response that arrived at `now`.
-  /// - Parameter jitter: −1 … 1. Moves the soft expiry by up to a tenth of the time until it, so that sessions that began
-  ///   together do not refresh together.
+  /// - Parameter jitter: −1 … 1. Moves the soft expiry by up to a tenth of the time until it, so that
+  ///   sessions that began together do not refresh together.
   public func token(_ grant: TokenGrant, at now: Timestamp, jitter: Double) -> AccessToken {
     // A year bounds the arithmetic: nobody issues longer tokens, and a response may carry any number.
     let life = min(max((grant.expiresIn ?? assumedLife).milliseconds, 0), 365 * 86_400_000)

@@ -61,7 +61,8 @@ public actor MemorySessionStore: SessionStore {
     }
   }
 
-  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError) {
+  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
+  {
     try checkOpen()
     sessions = sessions.filter { $0.value.createdAt > createdBefore && $0.value.lastSeenAt > seenBefore }
     for (key, record) in records where record.expiresAt <= now { remove(key) }
@@ -76,7 +77,8 @@ public actor MemorySessionStore: SessionStore {
     recordCounts[record.kind, default: 0] += 1
   }
 
-  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)
+    async throws(StoreError)
     -> RecordTake
   {
     try checkOpen()
@@ -120,7 +122,8 @@ public actor MemorySessionStore: SessionStore {
     if records.removeValue(forKey: key) != nil { recordCounts[key.kind, default: 1] -= 1 }
   }
 
-  /// Removes a sixteenth of the kind's records at once, so that a flood does not sort the table at every step.
+  /// Removes a sixteenth of the kind's records at once, so that a flood does not sort the table at every
+  /// step.
   private func makeRoom(_ kind: RecordKind) {
     let byExpiry = records.filter { $0.key.kind == kind }.sorted { $0.value.expiresAt < $1.value.expiresAt }
     for (key, _) in byExpiry.prefix(max(1, maxRecordsPerKind / 16)) { remove(key) }

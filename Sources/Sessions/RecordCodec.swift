@@ -1,7 +1,7 @@
 internal import Basics
 
-/// Writes values one after the other in the binary form that stores keep. Numbers are big-endian; texts and bytes are led by
-/// a 32-bit length; an absent value is a zero byte, a present one follows a one.
+/// Writes values one after the other in the binary form that stores keep. Numbers are big-endian; texts and
+/// bytes are led by a 32-bit length; an absent value is a zero byte, a present one follows a one.
 struct RecordWriter {
   private(set) var bytes: [UInt8] = []
 
@@ -51,8 +51,8 @@ struct RecordWriter {
   }
 }
 
-/// Reads what a ``RecordWriter`` wrote. Lengths are checked against what is left, so a damaged record cannot make it read
-/// or reserve beyond its end.
+/// Reads what a ``RecordWriter`` wrote. Lengths are checked against what is left, so a damaged record cannot
+/// make it read or reserve beyond its end.
 struct RecordReader {
   private let bytes: [UInt8]
   private var position = 0

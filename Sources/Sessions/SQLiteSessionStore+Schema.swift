@@ -22,7 +22,8 @@ extension SQLiteSessionStore {
     } else if application != applicationID {
       throw StoreError.corrupt("the file is a database of something else")
     } else if version != schemaVersion {
-      throw StoreError.corrupt("the file has tables of version \(version), this program knows \(schemaVersion)")
+      throw StoreError.corrupt(
+        "the file has tables of version \(version), this program knows \(schemaVersion)")
     }
     try checkKey(db, sealer: sealer)
   }
@@ -47,7 +48,8 @@ extension SQLiteSessionStore {
         """)
   }
 
-  /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next request.
+  /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next
+  /// request.
   private static func checkKey(_ db: Database, sealer: Sealer) throws {
     let place = SealPlace(table: "meta", row: Array("key-check".utf8), field: "value")
     let stored = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'key-check'")
@@ -56,6 +58,7 @@ extension SQLiteSessionStore {
       if sealer.isCurrent(Array(stored)) { return }
     }
     let value = Data(sealer.seal(Array("coatcheck".utf8), for: place))
-    try db.execute(sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('key-check', ?)", arguments: [value])
+    try db.execute(
+      sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('key-check', ?)", arguments: [value])
   }
 }

@@ -5,18 +5,19 @@ internal import Glibc
 
 /// Sessions and records in one SQLite file in WAL mode, sealed.
 ///
-/// Readable in the file: hashes, times, generations, sizes. Everything else, names and tokens above all, is sealed and bound
-/// to its row. A write that has returned survives the end of the process and the loss of power (`synchronous = FULL`).
-/// Database work and sealing run on GRDB's own Dispatch queue.
+/// Readable in the file: hashes, times, generations, sizes. Everything else, names and tokens above all, is
+/// sealed and bound to its row. A write that has returned survives the end of the process and the loss of
+/// power (`synchronous = FULL`). Database work and sealing run on GRDB's own Dispatch queue.
 public final class SQLiteSessionStore: SessionStore {
   private let queue: DatabaseQueue
   private let sealer: Sealer
   private let maxRecordsPerKind: Int
 
   /// Opens the file at `path`, and makes it (mode 0600) where there is none; its directory must exist.
-  /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when it is not ours
-  ///   or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
-  public static func open(path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000) async throws(StoreError)
+  /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when
+  ///   it is not ours or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
+  public static func open(path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000)
+    async throws(StoreError)
     -> SQLiteSessionStore
   {
     // SQLite gives its -wal and -shm files the mode of the database.
@@ -31,7 +32,8 @@ public final class SQLiteSessionStore: SessionStore {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
       try await queue.writeWithoutTransaction { db in
         // Overwrites what is deleted, so that an ended session leaves no sealed tokens behind.
-        try db.execute(sql: "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")
+        try db.execute(
+          sql: "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")
         try db.inTransaction(.immediate) {
           try prepare(db, sealer: sealer)
           return .commit
@@ -123,12 +125,14 @@ public final class SQLiteSessionStore: SessionStore {
 
   public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
     try await transaction { db in
-      let statement = try db.cachedStatement(sql: "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE hash = ?")
+      let statement = try db.cachedStatement(
+        sql: "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE hash = ?")
       for (hash, time) in uses { try statement.execute(arguments: [time.milliseconds, hash.data]) }
     }
   }
 
-  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError) {
+  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
+  {
     try await transaction { db in
       try db.execute(
         sql: "DELETE FROM sessions WHERE created_at <= ? OR seen_at <= ?",
@@ -140,7 +144,8 @@ public final class SQLiteSessionStore: SessionStore {
   public func put(_ record: SingleUseRecord) async throws(StoreError) {
     try await transaction { [sealer, maxRecordsPerKind] db in
       let kind = record.kind.name
-      let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM records WHERE kind = ?", arguments: [kind]) ?? 0
+      let count =
+        try Int.fetchOne(db, sql: "SELECT count(*) FROM records WHERE kind = ?", arguments: [kind]) ?? 0
       if count >= maxRecordsPerKind {
         // A sixteenth at once, so that a flood does not count and delete at every step.
         try db.execute(
@@ -159,7 +164,8 @@ public final class SQLiteSessionStore: SessionStore {
     }
   }
 
-  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)
+    async throws(StoreError)
     -> RecordTake
   {
     try await transaction { [sealer] db in

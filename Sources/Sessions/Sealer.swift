@@ -2,8 +2,8 @@ internal import Basics
 internal import Crypto
 internal import FoundationEssentials
 
-/// Where a sealed value belongs: its table, its row and its field. A value opens only at the place it was sealed for, so a
-/// copied row is worth nothing.
+/// Where a sealed value belongs: its table, its row and its field. A value opens only at the place it was
+/// sealed for, so a copied row is worth nothing.
 public struct SealPlace: Sendable, Hashable {
   let associatedData: [UInt8]
 
@@ -17,12 +17,12 @@ public struct SealPlace: Sendable, Hashable {
   }
 }
 
-/// Seals values with AES-256-GCM (NIST SP 800-38D) under a ring of keys, so that keys can be changed without signing
-/// anybody out.
+/// Seals values with AES-256-GCM (NIST SP 800-38D) under a ring of keys, so that keys can be changed without
+/// signing anybody out.
 ///
 /// Envelope: version 1 (1 byte), key id (4), nonce (12), ciphertext, tag (16). The version and the key id are
-/// authenticated with the place. Nonces are random: one key is good for 2³² values, which at a thousand refreshes a second
-/// is seven weeks and at ten a second thirteen years.
+/// authenticated with the place. Nonces are random: one key is good for 2³² values, which at a thousand
+/// refreshes a second is seven weeks and at ten a second thirteen years.
 public struct Sealer: Sendable {
   private struct RingKey {
     let id: UInt32
@@ -46,7 +46,8 @@ public struct Sealer: Sendable {
   /// Seals a value for its place under the current key.
   public func seal(_ plain: [UInt8], for place: SealPlace) -> [UInt8] {
     let header = Self.header(keyID: ring[0].id)
-    guard let box = try? AES.GCM.seal(plain, using: ring[0].key, authenticating: header + place.associatedData)
+    guard
+      let box = try? AES.GCM.seal(plain, using: ring[0].key, authenticating: header + place.associatedData)
     else { preconditionFailure("AES-GCM refuses only keys and lengths that do not occur here") }
     return header + Array(box.nonce) + Array(box.ciphertext) + Array(box.tag)
   }

@@ -14,7 +14,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
   /// - Throws: ``SealingKeyError/notAKey`` or ``SealingKeyError/guessable``.
   public init(text: String) throws(SealingKeyError) {
     let line = text.utf8.drop(while: Self.isBlank).reversed().drop(while: Self.isBlank).reversed()
-    guard let bytes = Base64.decodeLenient(String(decoding: Array(line), as: UTF8.self)), bytes.count == Self.byteCount
+    guard let bytes = Base64.decodeLenient(String(decoding: Array(line), as: UTF8.self)),
+      bytes.count == Self.byteCount
     else { throw .notAKey }
     // Random keys have about 30 distinct bytes; fewer than 12 has a chance below 10⁻²⁰.
     guard Set(bytes).count >= 12, !zip(bytes, bytes.dropFirst()).allSatisfy({ $1 == $0 &+ 1 }) else {
@@ -23,8 +24,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
     self.init(bytes: bytes)
   }
 
-  /// Reads a key file. It may be readable by its owner and its group (as secrets mounted into containers are) but by nobody
-  /// else, and writable by its owner only.
+  /// Reads a key file. It may be readable by its owner and its group (as secrets mounted into containers are)
+  /// but by nobody else, and writable by its owner only.
   public init(file path: String) throws(SealingKeyError) {
     let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .file(path: path, reason: Self.reason(errno)) }
@@ -33,7 +34,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
     guard unsafe fstat(descriptor, &status) == 0 else { throw .file(path: path, reason: Self.reason(errno)) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .file(path: path, reason: "not a regular file") }
     guard status.st_mode & 0o027 == 0 else {
-      throw .file(path: path, reason: "other users can read it or its group can write it; use mode 0600 or 0640")
+      throw .file(
+        path: path, reason: "other users can read it or its group can write it; use mode 0600 or 0640")
     }
     guard status.st_size <= 1024 else { throw .file(path: path, reason: "too long for a key") }
     var text = [UInt8](repeating: 0, count: Int(status.st_size))
@@ -46,7 +48,8 @@ public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
     }
   }
 
-  /// Writes the key to a new file with mode 0600 and waits until it is on disk. A file that exists is never overwritten.
+  /// Writes the key to a new file with mode 0600 and waits until it is on disk. A file that exists is never
+  /// overwritten.
   public func write(newFile path: String) throws(SealingKeyError) {
     let descriptor = unsafe Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .file(path: path, reason: Self.reason(errno)) }

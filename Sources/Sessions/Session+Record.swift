@@ -1,8 +1,10 @@
 internal import Basics
 
-// The form in which a session is sealed. `lastSeenAt` is not in it: it changes at every use and has a column of its own.
+// The form in which a session is sealed. `lastSeenAt` is not in it: it changes at every use and has a column
+// of its own.
 extension Session {
-  /// Version of the form, its first byte. Another form gets another number, so that a newer program can read an older file.
+  /// Version of the form, its first byte. Another form gets another number, so that a newer program can read
+  /// an older file.
   private static let recordVersion: UInt8 = 1
 
   /// The session as bytes, tokens included: only for sealing.
@@ -34,7 +36,9 @@ extension Session {
       writer.append(resource.name)
       writer.append(token.secret)
       writer.append(token.scopes) { $0.append($1) }
-      for time in [token.issuedAt, token.softExpiry, token.hardExpiry, token.expiresAt] { writer.append(time) }
+      for time in [token.issuedAt, token.softExpiry, token.hardExpiry, token.expiresAt] {
+        writer.append(time)
+      }
     }
     writer.append(count: extraScopes.count)
     for (resource, scopes) in extraScopes {
@@ -85,7 +89,8 @@ extension Session {
       tenant.map { UserKey(issuer: issuer, tenant: $0, objectID: subject) }
       ?? UserKey(issuer: issuer, subject: subject)
     self.init(
-      hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt, authTime: authTime,
+      hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt,
+      authTime: authTime,
       idToken: idToken, refreshToken: refreshToken, grantedScopes: grantedScopes, tokens: tokens,
       extraScopes: extraScopes, sid: sid, loginHint: loginHint, state: state, generation: generation)
   }

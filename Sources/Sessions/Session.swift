@@ -2,14 +2,15 @@ public import Basics
 
 /// One user's sign-in in one browser: who it is, and the tokens kept behind the counter.
 ///
-/// A value; ``SessionAuthority`` owns the current one. Invariant: ``generation`` grows by one at every change that is saved.
+/// A value; ``SessionAuthority`` owns the current one. Invariant: ``generation`` grows by one at every change
+/// that is saved.
 public struct Session: Sendable {
   /// Whether the session can get tokens.
   public enum State: Sendable, Hashable {
     /// It can, as far as is known.
     case active
-    /// The provider ended the grant: the identity stays (so that the next sign-in knows whom to expect), the tokens are
-    /// gone. The text is for the log.
+    /// The provider ended the grant: the identity stays (so that the next sign-in knows whom to expect), the
+    /// tokens are gone. The text is for the log.
     case needsSignIn(String)
   }
 
@@ -89,7 +90,8 @@ public struct SessionPolicy: Sendable {
     self.memoryCapacity = max(1, memoryCapacity)
   }
 
-  /// How often a loop needs to report that a session is in use: a minute, less where the idle timeout is short.
+  /// How often a loop needs to report that a session is in use: a minute, less where the idle timeout is
+  /// short.
   public var touchInterval: Duration { min(.seconds(60), idleTimeout / 10) }
 
   /// When a session of these times ends at the latest if nobody uses it from now on.

@@ -80,15 +80,18 @@ extension SessionAuthority {
     }
     guard var session = loaded, !removals.contains(where: { $0.covers(session) }) else { return .unknown }
     if let seen = touches[hash] { session.lastSeenAt = max(session.lastSeenAt, seen) }
-    entries.insert(SessionEntry(session: session, storedGeneration: session.generation), for: hash)
-    makeRoom()
+    let entry = SessionEntry(session: session, storedGeneration: session.generation)
+    entries.insert(entry, for: hash)
+    makeRoom(needed: entry)
     return .arrived
   }
 
-  /// Runs `work` when everything that was lined up for this session before is finished. One line a session, whatever the
-  /// resource: all its tokens hang on one refresh token, and two refreshes at once make providers that rotate it end the
-  /// whole family (RFC 9700 §4.14).
-  func inLine<Value: Sendable>(_ entry: SessionEntry, _ work: @escaping () async -> Value) -> Task<Value, Never> {
+  /// Runs `work` when everything that was lined up for this session before is finished. One line a session,
+  /// whatever the resource: all its tokens hang on one refresh token, and two refreshes at once make
+  /// providers that rotate it end the whole family (RFC 9700 §4.14).
+  func inLine<Value: Sendable>(_ entry: SessionEntry, _ work: @escaping () async -> Value) -> Task<
+    Value, Never
+  > {
     let before = entry.line
     entry.lineLength += 1
     let task = Task {
@@ -122,10 +125,13 @@ extension SessionAuthority {
     events.changed(.ended(entry.hash, reason))
   }
 
-  /// Lets the least recently used sessions go until the table fits. Those that are busy or not saved stay.
-  func makeRoom() {
+  /// Lets the least recently used sessions go until the table fits. Those that are busy or not saved stay,
+  /// and the one that is `needed` now.
+  func makeRoom(needed: SessionEntry) {
     while entries.count > policy.memoryCapacity {
-      let gone = entries.removeOldest(probes: 16) { !$0.isBusy && !unsaved.contains($0.hash) }
+      let gone = entries.removeOldest(probes: 16) {
+        $0 !== needed && !$0.isBusy && !unsaved.contains($0.hash)
+      }
       if gone == nil { return }
     }
   }

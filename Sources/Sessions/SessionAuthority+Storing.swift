@@ -19,24 +19,26 @@ extension SessionAuthority {
 
   /// How often the store is swept.
   private static let sweepInterval = Duration.seconds(60)
+  /// How much later than its idle timeout a session is swept: uses reach the store late. What is only swept
+  /// late is found to be over when it is loaded.
+  private static let sweepDelay = Duration.seconds(120)
 
-  /// Writes what waits to be written, tries again what failed, forgets what timed out. Call it every 10 to 60 seconds.
+  /// Writes what waits to be written, tries again what failed, forgets what timed out. Call it every 10 to 60
+  /// seconds.
   public func maintain() async {
     await retryRemovals()
     await saveUnsaved()
-    await flushTouches()
+    let areTouchesStored = await flushTouches()
     let now = clock()
     for entry in Array(entries.values) where policy.isOver(entry.session, at: now) {
       finish(entry, .timedOut)
-      await remove(.session(entry.hash))
     }
     overlaps = overlaps.filter { $0.value.until > now }
-    guard lastSweep.map({ now - $0 >= Self.sweepInterval }) ?? true else { return }
-    // Without the newest uses in the store a sweep would remove sessions that are in use.
-    guard touches.isEmpty else { return }
+    guard areTouchesStored, lastSweep.map({ now - $0 >= Self.sweepInterval }) ?? true else { return }
     do {
       try await store.sweep(
-        createdBefore: now - policy.absoluteTimeout, seenBefore: now - policy.idleTimeout, now: now)
+        createdBefore: now - policy.absoluteTimeout, seenBefore: now - policy.idleTimeout - Self.sweepDelay,
+        now: now)
       lastSweep = now
     } catch {
       events.storeFailed(error)
@@ -65,8 +67,9 @@ extension SessionAuthority {
     if !entry.isAlive { await remove(.session(entry.hash)) }
   }
 
-  /// Makes a change, saves it, and only then lets it be seen: a rotated refresh token is on disk before the access token that
-  /// came with it is used. If the store fails, the change counts in memory and is saved later.
+  /// Makes a change, saves it, and only then lets it be seen: a rotated refresh token is on disk before the
+  /// access token that came with it is used. If the store fails, the change counts in memory and is saved
+  /// later.
   ///
   /// Called in the entry's line. When another process changed the row, the change is made on top of that.
   /// - Returns: the session after the change; nil when it ended meanwhile.
@@ -122,7 +125,8 @@ extension SessionAuthority {
     throw .unavailable("the stored session keeps changing")
   }
 
-  /// Removes from the store; if that fails, it is tried again later, and until then nothing that is covered comes back.
+  /// Removes from the store; if that fails, it is tried again later, and until then nothing that is covered
+  /// comes back.
   func remove(_ removal: Removal) async {
     note(removal)
     await carryOut(removal)
@@ -180,17 +184,21 @@ extension SessionAuthority {
     }
   }
 
-  func flushTouches() async {
-    guard !touches.isEmpty, !isFlushingTouches else { return }
+  /// Writes the uses that wait; false when they could not be written.
+  @discardableResult
+  func flushTouches() async -> Bool {
+    guard !touches.isEmpty, !isFlushingTouches else { return touches.isEmpty }
     isFlushingTouches = true
     defer { isFlushingTouches = false }
     let batch = touches
     touches = [:]
     do {
       try await store.touch(batch)
+      return true
     } catch {
       events.storeFailed(error)
       touches.merge(batch) { max($0, $1) }
+      return false
     }
   }
 }

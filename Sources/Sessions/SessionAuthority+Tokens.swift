@@ -2,10 +2,12 @@ public import Basics
 
 // Tokens: which one to use, when to fetch the next, and what a failure means.
 extension SessionAuthority {
-  /// A token of the session for a resource. Fetches it when there is none, when it is due, or when it is `rejected`.
+  /// A token of the session for a resource. Fetches it when there is none, when it is due, or when it is
+  /// `rejected`.
   ///
-  /// Everyone who waits for the same token shares one refresh; refreshes of one session never overlap. A caller that is
-  /// cancelled waits on, and the refresh goes on in any case: its answer may hold the only refresh token that still works.
+  /// Everyone who waits for the same token shares one refresh; refreshes of one session never overlap. A
+  /// caller that is cancelled waits on, and the refresh goes on in any case: its answer may hold the only
+  /// refresh token that still works.
   /// - Parameters:
   ///   - rejected: the token that an upstream refused. All callers that name the same one share one refresh.
   ///   - claims: a `claims` parameter for the token endpoint (JSON text); forces a refresh.
@@ -30,7 +32,9 @@ extension SessionAuthority {
         switch token.phase(at: now) {
         case .fresh: return .token(token, session)
         case .refreshSoon:
-          if session.refreshToken != nil, !isHeldBack(entry, key, now: now) { _ = flight(entry, key, rejected: nil) }
+          if session.refreshToken != nil, !isHeldBack(entry, key, now: now) {
+            _ = flight(entry, key, rejected: nil)
+          }
           return .token(token, session)
         case .overdue: fallback = token
         case .expired: break
@@ -59,7 +63,8 @@ extension SessionAuthority {
     entry.troubles[key].map { $0.until > now } ?? false
   }
 
-  private func remembered(_ trouble: SessionEntry.Trouble, _ session: Session, now: Timestamp) -> TokenOutcome {
+  private func remembered(_ trouble: SessionEntry.Trouble, _ session: Session, now: Timestamp) -> TokenOutcome
+  {
     switch trouble.kind {
     case .transient(let detail): .transient(retryAfter: trouble.until - now, detail: detail)
     case .interaction(let refusal): .interactionRequired(refusal, session)
@@ -100,7 +105,8 @@ extension SessionAuthority {
         return .token(token, session)
       }
       let request = RefreshRequest(
-        refreshToken: refreshToken, resource: key.resource, extraScopes: session.extraScopes[key.resource] ?? [],
+        refreshToken: refreshToken, resource: key.resource,
+        extraScopes: session.extraScopes[key.resource] ?? [],
         claims: key.claims, user: session.user)
       let answer = await refresher.refresh(request)
       if case .invalidGrant = answer, mayAdopt, await adoptNewer(entry, than: refreshToken) {
@@ -134,7 +140,8 @@ extension SessionAuthority {
       return .interactionRequired(refusal, entry.session)
     case .transient(let retryAfter, let detail):
       let attempts = entry.troubles[key]?.attempts ?? 0
-      let pause = retryAfter.map { min(max($0, .seconds(1)), Self.maxPause) } ?? .seconds(1 << min(attempts, 6))
+      let pause =
+        retryAfter.map { min(max($0, .seconds(1)), Self.maxPause) } ?? .seconds(1 << min(attempts, 6))
       entry.remember(.transient(detail: detail), of: key, for: min(pause, Self.maxPause), now: now)
       return .transient(retryAfter: pause, detail: detail)
     case .misconfigured(let detail):
@@ -169,13 +176,14 @@ extension SessionAuthority {
     return .token(token, session)
   }
 
-  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is not reported:
-  /// revoking it would, at some providers, end what the new one holds.
+  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is
+  /// not reported: revoking it would, at some providers, end what the new one holds.
   private func discard(_ grant: RefreshGrant, of entry: SessionEntry) {
     if entry.ending == .over, let token = grant.refreshToken { events.orphaned(token) }
   }
 
-  /// After `invalid_grant`: another process may have used and replaced the token. If so, goes on with what it stored.
+  /// After `invalid_grant`: another process may have used and replaced the token. If so, goes on with what it
+  /// stored.
   private func adoptNewer(_ entry: SessionEntry, than used: Secret) async -> Bool {
     guard let stored = try? await store.load(entry.hash), entry.isAlive,
       stored.generation > entry.storedGeneration ?? .max, let token = stored.refreshToken, token != used

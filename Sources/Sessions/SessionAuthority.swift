@@ -2,8 +2,9 @@ public import Basics
 
 /// Owns every session: what is in memory in front, what is in the store behind, and every change in between.
 ///
-/// Owner: its executor (the control loop). Loops that serve requests hold copies and hear of changes by ``SessionEvents``.
-/// When the store fails, the authority reports it and goes on from memory: nobody is signed out because of the store.
+/// Owner: its executor (the control loop). Loops that serve requests hold copies and hear of changes by
+/// ``SessionEvents``. When the store fails, the authority reports it and goes on from memory: nobody is
+/// signed out because of the store.
 public actor SessionAuthority {
   nonisolated private let executor: any SerialExecutor
   /// The executor given at the start.
@@ -75,18 +76,18 @@ public actor SessionAuthority {
     }
   }
 
-  /// Makes a session under a new ticket. The one it replaces ends; its ticket stands for the new session for `overlap`
-  /// longer if the user is the same, because requests may be under way with it.
+  /// Makes a session under a new ticket. The one it replaces ends; its ticket stands for the new session for
+  /// `overlap` longer if the user is the same, because requests may be under way with it.
   ///
-  /// From a replaced session of the same user the tokens of other resources, the extra scopes and, if the grant brings none,
-  /// the refresh token are carried over. From another user's session nothing is.
+  /// From a replaced session of the same user the tokens of other resources, the extra scopes and, if the
+  /// grant brings none, the refresh token are carried over. From another user's session nothing is.
   public func signIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration = .seconds(30)) async
     -> SignInResult
   {
     await retryRemovals()
     var replaced: SessionEntry?
-    // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because which of
-    // the two cookies the browser keeps is open.
+    // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because
+    // which of the two cookies the browser keeps is open.
     if let old, overlaps[old] == nil, case .entry(let entry) = await find(old) {
       // A refresh that runs may rotate the token that is carried over.
       if grant.refreshToken == nil, entry.session.user == grant.user { await entry.line?.value }
@@ -95,14 +96,15 @@ public actor SessionAuthority {
     let now = clock()
     let ticket = Ticket.make()
     let userChanged = replaced.map { $0.session.user != grant.user } ?? false
-    let session = newSession(grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
+    let session = newSession(
+      grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
     if let replaced {
       detach(replaced, userChanged ? .over : .replaced)
       if !userChanged { overlaps[replaced.hash] = (session.hash, now + overlap) }
     }
     let entry = SessionEntry(session: session, storedGeneration: nil)
     entries.insert(entry, for: session.hash)
-    makeRoom()
+    makeRoom(needed: entry)
     await inLine(entry) { await self.addToStore(entry, removing: old) }.value
     if let replaced, !userChanged {
       events.changed(.replaced(old: replaced.hash, new: session))
@@ -110,7 +112,8 @@ public actor SessionAuthority {
       if let replaced { events.changed(.ended(replaced.hash, .userChanged)) }
       events.changed(.updated(session))
     }
-    return SignInResult(ticket: ticket, session: session, previous: replaced?.session, userChanged: userChanged)
+    return SignInResult(
+      ticket: ticket, session: session, previous: replaced?.session, userChanged: userChanged)
   }
 
   /// Notes that a session is in use. Report at least every ``SessionPolicy/touchInterval`` while it is.
@@ -129,8 +132,8 @@ public actor SessionAuthority {
     }
   }
 
-  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out. Nil when there was
-  /// none, or when its state could not be read; it is over in either case.
+  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out. Nil
+  /// when there was none, or when its state could not be read; it is over in either case.
   public func end(_ ticket: TicketHash) async -> Session? {
     let hash = current(ticket, now: clock())
     var last: Session?
@@ -162,7 +165,9 @@ public actor SessionAuthority {
     _ grant: SignInGrant, hash: TicketHash, now: Timestamp, continuing previous: Session?
   ) -> Session {
     var tokens = previous?.tokens ?? [:]
-    for (resource, token) in grant.tokens { tokens[resource] = schedule.token(token, at: now, jitter: jitter()) }
+    for (resource, token) in grant.tokens {
+      tokens[resource] = schedule.token(token, at: now, jitter: jitter())
+    }
     var extraScopes = previous?.extraScopes ?? [:]
     for (resource, scopes) in grant.extraScopes {
       let known = extraScopes[resource] ?? []
@@ -171,7 +176,8 @@ public actor SessionAuthority {
       if grant.tokens[resource] == nil { tokens[resource] = nil }
     }
     return Session(
-      hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now, authTime: grant.authTime,
+      hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now,
+      authTime: grant.authTime,
       idToken: grant.idToken, refreshToken: grant.refreshToken ?? previous?.refreshToken,
       grantedScopes: grant.grantedScopes, tokens: tokens, extraScopes: extraScopes, sid: grant.sid,
       loginHint: grant.loginHint)

@@ -2,8 +2,8 @@ internal import Basics
 
 /// One session in the authority's memory, with what is under way for it.
 ///
-/// Owner: the authority's executor. Invariant: while ``isBusy``, it stays in the table, so that there is never a second entry
-/// for the same refresh token.
+/// Owner: the authority's executor. Invariant: while ``isBusy``, it stays in the table, so that there is
+/// never a second entry for the same refresh token.
 final class SessionEntry {
   /// Why an entry is no longer the session's.
   enum Ending {

@@ -4,8 +4,8 @@ public import Basics
 public enum SessionChange: Sendable {
   /// The session has a new version: new tokens, or none any more.
   case updated(Session)
-  /// A new session stands where the old one was. Requests that still carry the old ticket find the new session for a
-  /// short while.
+  /// A new session stands where the old one was. Requests that still carry the old ticket find the new
+  /// session for a short while.
   case replaced(old: TicketHash, new: Session)
   /// The session is over.
   case ended(TicketHash, EndReason)
@@ -31,7 +31,8 @@ public struct SessionEvents: Sendable {
   public var changed: @Sendable (SessionChange) -> Void
   /// The store failed; the authority goes on from memory.
   public var storeFailed: @Sendable (StoreError) -> Void
-  /// A refresh token arrived for a session that had ended meanwhile. Nobody holds it: revoke it where possible.
+  /// A refresh token arrived for a session that had ended meanwhile. Nobody holds it: revoke it where
+  /// possible.
   public var orphaned: @Sendable (Secret) -> Void
 
   /// Callbacks; those left out do nothing.
@@ -96,6 +97,7 @@ public struct SignInResult: Sendable {
   public let session: Session
   /// The session that stood here before.
   public let previous: Session?
-  /// Whether ``previous`` was somebody else's. Nothing of it was carried over, and nothing that hangs on it may be.
+  /// Whether ``previous`` was somebody else's. Nothing of it was carried over, and nothing that hangs on it
+  /// may be.
   public let userChanged: Bool
 }

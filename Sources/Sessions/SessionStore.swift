@@ -2,11 +2,12 @@ public import Basics
 
 /// Where sessions and single-use records are kept.
 ///
-/// Every method may be called from anywhere and never blocks its caller's thread for disk work. Conformers pass
-/// `StoreContract` in the tests.
+/// Every method may be called from anywhere and never blocks its caller's thread for disk work. Conformers
+/// pass `StoreContract` in the tests.
 public protocol SessionStore: Sendable {
   /// The session, or nil. Timeouts are the caller's business.
-  /// - Throws: ``StoreError/sealed(_:)`` when the row exists but does not open; ``StoreError/unavailable(_:)``.
+  /// - Throws: ``StoreError/sealed(_:)`` when the row exists but does not open;
+  ///   ``StoreError/unavailable(_:)``.
   func load(_ hash: TicketHash) async throws(StoreError) -> Session?
 
   /// Adds a new session and, in the same step, removes the one it takes the place of.
@@ -33,8 +34,8 @@ public protocol SessionStore: Sendable {
   /// Removes sessions that began or were used too long ago, and records that expired.
   func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
 
-  /// Keeps a record until it is taken. At the store's limit of records of this kind, those that expire first make room:
-  /// anybody may start a sign-in, so the number must be bounded.
+  /// Keeps a record until it is taken. At the store's limit of records of this kind, those that expire first
+  /// make room: anybody may start a sign-in, so the number must be bounded.
   func put(_ record: SingleUseRecord) async throws(StoreError)
 
   /// Takes a record out, exactly once however many ask at once.
@@ -80,7 +81,9 @@ public struct SingleUseRecord: Sendable {
   public var expiresAt: Timestamp
 
   /// A record.
-  public init(kind: RecordKind, key: TicketHash, owner: UserKey? = nil, payload: [UInt8], expiresAt: Timestamp) {
+  public init(
+    kind: RecordKind, key: TicketHash, owner: UserKey? = nil, payload: [UInt8], expiresAt: Timestamp
+  ) {
     self.kind = kind
     self.key = key
     self.owner = owner

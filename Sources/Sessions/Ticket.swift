@@ -3,7 +3,8 @@ internal import Crypto
 
 /// What the browser holds: 256 random bits. It opens a session and means nothing by itself.
 ///
-/// It exists only between its making and the `Set-Cookie` line; everything else works with its ``TicketHash``.
+/// It exists only between its making and the `Set-Cookie` line; everything else works with its
+/// ``TicketHash``.
 public struct Ticket: Sendable, CustomStringConvertible, CustomReflectable {
   private let bytes: Bytes32
 
@@ -29,8 +30,8 @@ public struct Ticket: Sendable, CustomStringConvertible, CustomReflectable {
 
 /// SHA-256 of a ticket's 32 bytes: the key of sessions in memory and in the store.
 ///
-/// A plain hash is enough because a ticket has 256 random bits. Whoever reads the hash cannot make the ticket from it, and
-/// looking it up in a table leaks no usable timing.
+/// A plain hash is enough because a ticket has 256 random bits. Whoever reads the hash cannot make the ticket
+/// from it, and looking it up in a table leaks no usable timing.
 public struct TicketHash: Sendable, Hashable, CustomStringConvertible {
   /// The hash.
   public let digest: Bytes32
@@ -71,13 +72,12 @@ enum Fingerprint {
   static func sha256(_ feed: (inout SHA256) -> Void) -> Bytes32 {
     var hash = SHA256()
     feed(&hash)
-    var words = InlineArray<4, UInt64>(repeating: 0)
-    var position = 0
-    for byte in hash.finalize() {
-      words[position >> 3] = words[position >> 3] << 8 | UInt64(byte)
-      position += 1
+    // Iterating over the digest would allocate an array of it, at every request.
+    return unsafe hash.finalize().withUnsafeBytes { bytes in
+      var words = InlineArray<4, UInt64>(repeating: 0)
+      for i in 0..<32 { words[i >> 3] = unsafe words[i >> 3] << 8 | UInt64(bytes[i]) }
+      return Bytes32(words[0], words[1], words[2], words[3])
     }
-    return Bytes32(words[0], words[1], words[2], words[3])
   }
 
   /// The hash of `parts`, each led by its length, so that no two lists give the same bytes.

@@ -2,8 +2,8 @@ public import Basics
 
 /// Asks the provider for a new access token.
 ///
-/// Conformers bound the time of a call themselves (`tokens.refresh_timeout`): callers wait for the answer without a limit of
-/// their own. They must not end the call because a caller was cancelled.
+/// Conformers bound the time of a call themselves (`tokens.refresh_timeout`): callers wait for the answer
+/// without a limit of their own. They must not end the call because a caller was cancelled.
 public protocol TokenRefresher: Sendable {
   /// One refresh grant (RFC 6749 §6) for one resource.
   func refresh(_ request: RefreshRequest) async -> RefreshOutcome
@@ -24,7 +24,8 @@ public struct RefreshRequest: Sendable {
 
   /// A request.
   public init(
-    refreshToken: Secret, resource: ResourceKey, extraScopes: [String] = [], claims: String? = nil, user: UserKey
+    refreshToken: Secret, resource: ResourceKey, extraScopes: [String] = [], claims: String? = nil,
+    user: UserKey
   ) {
     self.refreshToken = refreshToken
     self.resource = resource
@@ -42,7 +43,8 @@ public enum RefreshOutcome: Sendable {
   case invalidGrant(ProviderRefusal)
   /// The user has to consent or to prove more; the refresh token stays good.
   case interactionRequired(ProviderRefusal)
-  /// No answer, or one that says "later": network, 5xx, 429, `temporarily_unavailable`. The detail is for the log.
+  /// No answer, or one that says "later": network, 5xx, 429, `temporarily_unavailable`. The detail is for the
+  /// log.
   case transient(retryAfter: Duration?, detail: String)
   /// The operator's fault (`invalid_client`, …): nothing a user can do. The detail is for the log.
   case misconfigured(detail: String)
@@ -68,7 +70,8 @@ public struct RefreshGrant: Sendable {
   }
 }
 
-/// An error answer of the token endpoint (RFC 6749 §5.2 with Microsoft's additions). Texts are for logs, not for pages.
+/// An error answer of the token endpoint (RFC 6749 §5.2 with Microsoft's additions). Texts are for logs, not
+/// for pages.
 public struct ProviderRefusal: Sendable, Hashable {
   /// `error`.
   public var error: String
@@ -83,7 +86,8 @@ public struct ProviderRefusal: Sendable, Hashable {
 
   /// A refusal.
   public init(
-    error: String, description: String? = nil, suberror: String? = nil, claims: String? = nil, codes: [Int] = []
+    error: String, description: String? = nil, suberror: String? = nil, claims: String? = nil,
+    codes: [Int] = []
   ) {
     self.error = error
     self.description = description
@@ -103,8 +107,8 @@ public enum TokenOutcome: Sendable {
   case needsSignIn(Session)
   /// The provider wants the user's consent or a stronger proof first.
   case interactionRequired(ProviderRefusal, Session)
-  /// The upstream rejected a token that had just been fetched because it rejected the one before. Another refresh would
-  /// not help.
+  /// The upstream rejected a token that had just been fetched because it rejected the one before. Another
+  /// refresh would not help.
   case rejectedAgain(Session)
   /// Not now. The session and its tokens stay.
   case transient(retryAfter: Duration?, detail: String)

@@ -1,9 +1,10 @@
 public import Basics
 
-/// Who somebody is at the provider, for good: never an e-mail address or a name, which can be given to another person.
+/// Who somebody is at the provider, for good: never an e-mail address or a name, which can be given to
+/// another person.
 ///
-/// OpenID Connect Core §5.7 names (issuer, subject). For Microsoft Entra, where `sub` differs from application to
-/// application, (tenant, object id) is the stable pair.
+/// OpenID Connect Core §5.7 names (issuer, subject). For Microsoft Entra, where `sub` differs from
+/// application to application, (tenant, object id) is the stable pair.
 public struct UserKey: Sendable, Hashable {
   /// The `iss` of the ID token.
   public let issuer: String
@@ -11,7 +12,8 @@ public struct UserKey: Sendable, Hashable {
   public let subject: String
   /// The `tid` of the ID token where users are known by (tenant, object id).
   public let tenant: String?
-  /// SHA-256 over all parts: stands for the user in tables that must not hold names, and in the store's index.
+  /// SHA-256 over all parts: stands for the user in tables that must not hold names, and in the store's
+  /// index.
   public let digest: Bytes32
 
   /// The general key.
@@ -22,7 +24,8 @@ public struct UserKey: Sendable, Hashable {
     digest = Fingerprint.sha256(parts: ["user", issuer, subject])
   }
 
-  /// The key of Microsoft Entra: `tid` and `oid` of the ID token. The issuer is kept for messages and does not count.
+  /// The key of Microsoft Entra: `tid` and `oid` of the ID token. The issuer is kept for messages and does
+  /// not count.
   public init(issuer: String, tenant: String, objectID: String) {
     self.issuer = issuer
     subject = objectID
@@ -34,7 +37,9 @@ public struct UserKey: Sendable, Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
   /// What a provider's `sid` is indexed by: it is unique within its issuer only.
-  static func sidDigest(issuer: String, sid: String) -> Bytes32 { Fingerprint.sha256(parts: ["sid", issuer, sid]) }
+  static func sidDigest(issuer: String, sid: String) -> Bytes32 {
+    Fingerprint.sha256(parts: ["sid", issuer, sid])
+  }
 }
 
 /// What pages may show of a user.

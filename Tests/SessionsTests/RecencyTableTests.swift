@@ -7,7 +7,8 @@ import Testing
     var table = RecencyTable<Int, String>()
     for key in 1...4 { table.insert("v\(key)", for: key) }
     #expect(table.use(1) == "v1" && table[2] == "v2")
-    #expect((1...5).map { _ in table.removeOldest(probes: 9) { _ in true } } == ["v2", "v3", "v4", "v1", nil])
+    #expect(
+      (1...5).map { _ in table.removeOldest(probes: 9) { _ in true } } == ["v2", "v3", "v4", "v1", nil])
     #expect(table.count == 0)
   }
 

@@ -9,7 +9,8 @@ import Testing
 
   @Test func `shows no ticket, token, name or record, neither in the database nor in its log`() async throws {
     let directory = try TemporaryDirectory()
-    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
     let ticket = Ticket.make()
     var session = Session.sample(ticket: ticket.hash, now: clock.now)
     try await store.insert(session, removing: nil)
@@ -17,12 +18,15 @@ import Testing
     try await store.save(session, replacing: 1)
     try await store.put(
       SingleUseRecord(
-        kind: .signIn, key: ticket.hash, payload: Array("verifier-canary".utf8), expiresAt: clock.now + .seconds(600)))
+        kind: .signIn, key: ticket.hash, payload: Array("verifier-canary".utf8),
+        expiresAt: clock.now + .seconds(600)))
     func check() throws {
       let bytes = try directory.everyByte()
       #expect(bytes.contains(bytes: ticket.hash.digest.bytes), "the search would not find anything")
       #expect(!bytes.contains(bytes: try #require(Base64URL.decode(ticket.reveal()))))
-      for text in ["canary", ticket.reveal(), "alice", "Alice", "id.example"] { #expect(!bytes.contains(text: text)) }
+      for text in ["canary", ticket.reveal(), "alice", "Alice", "id.example"] {
+        #expect(!bytes.contains(text: text))
+      }
     }
     #expect(try directory.names().contains("s.db-wal"))
     try check()
@@ -32,7 +36,8 @@ import Testing
 
   @Test func `is readable and writable by its owner only, its log too`() async throws {
     let directory = try TemporaryDirectory()
-    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
     try await store.insert(.sample(now: clock.now), removing: nil)
     let names = try directory.names()
     #expect(names == ["s.db", "s.db-shm", "s.db-wal"])
@@ -77,12 +82,14 @@ import Testing
 
   @Test func `a row copied over another user's row does not open`() async throws {
     let directory = try TemporaryDirectory()
-    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
     let (alice, bob) = (Session.sample(.alice, now: clock.now), Session.sample(.bob, now: clock.now))
     try await store.insert(alice, removing: nil)
     try await store.insert(bob, removing: nil)
     try await sql(
-      directory, "UPDATE sessions SET sealed = (SELECT sealed FROM sessions WHERE hash = \(literal(alice.hash))) "
+      directory,
+      "UPDATE sessions SET sealed = (SELECT sealed FROM sessions WHERE hash = \(literal(alice.hash))) "
         + "WHERE hash = \(literal(bob.hash))")
     await #expect(throws: StoreError.sealed(.notAuthentic)) { try await store.load(bob.hash) }
     expectSame(try await store.load(alice.hash), alice)
@@ -92,11 +99,13 @@ import Testing
   @Test(arguments: ["owner = NULL", "expires_at = expires_at + 1", "kind = 'continuation'"])
   func `a record whose owner, expiry or kind was changed does not open`(change: String) async throws {
     let directory = try TemporaryDirectory()
-    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
     let key = Ticket.make().hash
     let kind = RecordKind("other")
     try await store.put(
-      SingleUseRecord(kind: kind, key: key, owner: .alice, payload: [1], expiresAt: clock.now + .seconds(600)))
+      SingleUseRecord(kind: kind, key: key, owner: .alice, payload: [1], expiresAt: clock.now + .seconds(600))
+    )
     try await sql(directory, "UPDATE records SET \(change)")
     let asked = change.hasPrefix("kind") ? RecordKind.continuation : kind
     await #expect(throws: StoreError.sealed(.notAuthentic)) {
@@ -105,7 +114,8 @@ import Testing
     await store.close()
   }
 
-  @Test func `a change of keys signs nobody out, and what was read is sealed under the new key`() async throws {
+  @Test func `a change of keys signs nobody out, and what was read is sealed under the new key`() async throws
+  {
     let directory = try TemporaryDirectory()
     let (old, new) = (SealingKey.make(), SealingKey.make())
     let session = Session.sample(now: clock.now)
@@ -123,7 +133,8 @@ import Testing
 
   @Test func `keys that do not fit are noticed at the opening`() async throws {
     let directory = try TemporaryDirectory()
-    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
     await store.close()
     await #expect(throws: StoreError.sealed(.unknownKey)) {
       try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))

@@ -18,8 +18,10 @@ import Testing
   }
 
   @Test(arguments: [
-    SealPlace(table: "sessions", row: [1, 2, 4], field: "session"), SealPlace(table: "records", row: [1, 2, 3], field: "session"),
-    SealPlace(table: "sessions", row: [1, 2, 3], field: "other"), SealPlace(table: "sessions\u{1}", row: [2, 3], field: "session"),
+    SealPlace(table: "sessions", row: [1, 2, 4], field: "session"),
+    SealPlace(table: "records", row: [1, 2, 3], field: "session"),
+    SealPlace(table: "sessions", row: [1, 2, 3], field: "other"),
+    SealPlace(table: "sessions\u{1}", row: [2, 3], field: "session"),
   ])
   func `it does not open at another place`(other: SealPlace) {
     let sealer = Sealer(current: .make())
@@ -109,14 +111,18 @@ import Testing
     }
   }
 
-  @Test(arguments: ["", "changeme", Base64URL.encode(Array(repeating: 7, count: 31)), "!" + String(repeating: "A", count: 42)])
+  @Test(arguments: [
+    "", "changeme", Base64URL.encode(Array(repeating: 7, count: 31)), "!" + String(repeating: "A", count: 42),
+  ])
   func `what is not 32 bytes is refused`(text: String) {
     #expect(throws: SealingKeyError.notAKey) { try SealingKey(text: text) }
   }
 
-  @Test(arguments: [
-    Array(repeating: 0, count: 32), Array(repeating: 0xAB, count: 32), Array(0..<32), Array(repeating: [1, 2], count: 16).flatMap { $0 },
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      Array(repeating: 0, count: 32), Array(repeating: 0xAB, count: 32), Array(0..<32),
+      Array(repeating: [1, 2], count: 16).flatMap { $0 },
+    ] as [[UInt8]])
   func `a key that anybody can guess is refused`(bytes: [UInt8]) {
     #expect(throws: SealingKeyError.guessable) { try SealingKey(text: Base64URL.encode(bytes)) }
   }

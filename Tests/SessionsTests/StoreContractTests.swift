@@ -32,7 +32,8 @@ import Testing
     let subject = try await Subject(kind)
     let full = Session.sample(now: subject.clock.now)
     var bare = Session(
-      hash: Ticket.make().hash, user: UserKey(issuer: "i", tenant: "t", objectID: "o"), createdAt: subject.clock.now,
+      hash: Ticket.make().hash, user: UserKey(issuer: "i", tenant: "t", objectID: "o"),
+      createdAt: subject.clock.now,
       lastSeenAt: subject.clock.now)
     bare.state = .needsSignIn("AADSTS70043: expired")
     for session in [full, bare] {
@@ -56,12 +57,18 @@ import Testing
 
     var late = session
     late.refreshToken = Secret("late")
-    await #expect(throws: StoreError.conflict(current: 2)) { try await subject.store.save(late, replacing: 1) }
+    await #expect(throws: StoreError.conflict(current: 2)) {
+      try await subject.store.save(late, replacing: 1)
+    }
     expectSame(try await subject.store.load(session.hash), session)
-    await #expect(throws: StoreError.conflict(current: 2)) { try await subject.store.insert(late, removing: nil) }
+    await #expect(throws: StoreError.conflict(current: 2)) {
+      try await subject.store.insert(late, removing: nil)
+    }
 
     try await subject.store.delete(session.hash)
-    await #expect(throws: StoreError.conflict(current: nil)) { try await subject.store.save(late, replacing: 2) }
+    await #expect(throws: StoreError.conflict(current: nil)) {
+      try await subject.store.save(late, replacing: 2)
+    }
     #expect(try await subject.store.load(session.hash) == nil)
   }
 
@@ -87,7 +94,9 @@ import Testing
   }
 
   @Test(arguments: Kind.allCases)
-  func `removes all sessions of one user, or of one session at the provider, and names them`(kind: Kind) async throws {
+  func `removes all sessions of one user, or of one session at the provider, and names them`(kind: Kind)
+    async throws
+  {
     let subject = try await Subject(kind)
     let now = subject.clock.now
     let alice1 = Session.sample(.alice, now: now, sid: "s1")
@@ -95,7 +104,9 @@ import Testing
     let alice3 = Session.sample(.alice, now: now, sid: nil)
     let bob = Session.sample(.bob, now: now, sid: "s3")
     let stranger = Session.sample(UserKey(issuer: "https://other.example", subject: "x"), now: now, sid: "s1")
-    for session in [alice1, alice2, alice3, bob, stranger] { try await subject.store.insert(session, removing: nil) }
+    for session in [alice1, alice2, alice3, bob, stranger] {
+      try await subject.store.insert(session, removing: nil)
+    }
 
     #expect(try await subject.store.deleteAll(issuer: "https://id.example", sid: "s1") == [alice1.hash])
     #expect(try await subject.store.deleteAll(issuer: "https://id.example", sid: "s1") == [])
@@ -163,7 +174,8 @@ import Testing
     let subject = try await Subject(kind)
     let now = subject.clock.now
     let key = Ticket.make().hash
-    try await subject.store.put(SingleUseRecord(kind: .signIn, key: key, payload: [9], expiresAt: now + .seconds(1)))
+    try await subject.store.put(
+      SingleUseRecord(kind: .signIn, key: key, payload: [9], expiresAt: now + .seconds(1)))
     let store = subject.store
     let taken = try await withThrowingTaskGroup(of: RecordTake.self) { group in
       for _ in 0..<50 { group.addTask { try await store.take(.signIn, key, owner: nil, now: now) } }
@@ -179,7 +191,8 @@ import Testing
     let now = subject.clock.now
     let key = Ticket.make().hash
     try await subject.store.put(
-      SingleUseRecord(kind: .continuation, key: key, owner: .alice, payload: [4], expiresAt: now + .seconds(600)))
+      SingleUseRecord(
+        kind: .continuation, key: key, owner: .alice, payload: [4], expiresAt: now + .seconds(600)))
     #expect(try await subject.store.take(.continuation, key, owner: .bob, now: now) == .foreign)
     #expect(try await subject.store.take(.continuation, key, owner: nil, now: now) == .foreign)
     #expect(try await subject.store.take(.continuation, key, owner: .alice, now: now) == .taken([4]))
@@ -199,7 +212,8 @@ import Testing
   }
 
   @Test(arguments: Kind.allCases)
-  func `a flood of records pushes out those that expire first, of the same kind only`(kind: Kind) async throws {
+  func `a flood of records pushes out those that expire first, of the same kind only`(kind: Kind) async throws
+  {
     let subject = try await Subject(kind, maxRecordsPerKind: 16)
     let now = subject.clock.now
     let keys = (0..<20).map { _ in Ticket.make().hash }
@@ -211,7 +225,8 @@ import Testing
         SingleUseRecord(kind: .signIn, key: key, payload: [1], expiresAt: now + .seconds(Int64(100 + i))))
     }
     var kept: [Int] = []
-    for (i, key) in keys.enumerated() where try await subject.store.take(.signIn, key, owner: nil, now: now) != .missing {
+    for (i, key) in keys.enumerated()
+    where try await subject.store.take(.signIn, key, owner: nil, now: now) != .missing {
       kept.append(i)
     }
     #expect(kept == Array(4..<20))

@@ -113,7 +113,9 @@ final class ScriptedRefresher: TokenRefresher {
 
   /// Always a new access token of an hour, and a new refresh token.
   static func rotating() -> ScriptedRefresher {
-    ScriptedRefresher { request, call in .renewed("\(request.resource)-\(call)", refreshToken: "refresh-\(call)") }
+    ScriptedRefresher { request, call in
+      .renewed("\(request.resource)-\(call)", refreshToken: "refresh-\(call)")
+    }
   }
 }
 
@@ -169,15 +171,18 @@ extension Session {
     _ user: UserKey = .alice, ticket: TicketHash = Ticket.make().hash, now: Timestamp, sid: String? = "sid-1"
   ) -> Session {
     let token = TokenSchedule().token(
-      TokenGrant(accessToken: Secret("access-token-canary"), expiresIn: .seconds(3600), scopes: ["a", "b"]), at: now,
+      TokenGrant(accessToken: Secret("access-token-canary"), expiresIn: .seconds(3600), scopes: ["a", "b"]),
+      at: now,
       jitter: 0)
     return Session(
       hash: ticket, user: user,
       profile: UserProfile(
         name: "Alice Ätherisch", username: "alice-canary", email: "alice@mail-canary.example",
-        claims: #"{"dept":"7"}"#), createdAt: now, lastSeenAt: now, authTime: now, idToken: Secret("id-token-canary"),
+        claims: #"{"dept":"7"}"#), createdAt: now, lastSeenAt: now, authTime: now,
+      idToken: Secret("id-token-canary"),
       refreshToken: Secret("refresh-token-canary"), grantedScopes: ["openid", "profile"],
-      tokens: [.tools: token, .files: token], extraScopes: [.files: ["write"]], sid: sid, loginHint: "hint-canary",
+      tokens: [.tools: token, .files: token], extraScopes: [.files: ["write"]], sid: sid,
+      loginHint: "hint-canary",
       state: .active, generation: 1)
   }
 }
@@ -188,7 +193,8 @@ func expectSame(_ a: Session?, _ b: Session, sourceLocation: SourceLocation = #_
     Issue.record("no session", sourceLocation: sourceLocation)
     return
   }
-  #expect(a.hash == b.hash && a.user == b.user && a.user.issuer == b.user.issuer, sourceLocation: sourceLocation)
+  #expect(
+    a.hash == b.hash && a.user == b.user && a.user.issuer == b.user.issuer, sourceLocation: sourceLocation)
   #expect(a.user.subject == b.user.subject && a.user.tenant == b.user.tenant, sourceLocation: sourceLocation)
   #expect(a.profile == b.profile && a.createdAt == b.createdAt, sourceLocation: sourceLocation)
   #expect(a.lastSeenAt == b.lastSeenAt && a.authTime == b.authTime, sourceLocation: sourceLocation)

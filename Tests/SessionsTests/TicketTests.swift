@@ -4,7 +4,9 @@ import Sessions
 import Testing
 
 @Suite struct `Tickets and their hashes` {
-  @Test func `a ticket is 43 characters of base64url and its hash is the SHA-256 of the bytes behind them`() throws {
+  @Test func `a ticket is 43 characters of base64url and its hash is the SHA-256 of the bytes behind them`()
+    throws
+  {
     let ticket = Ticket.make()
     let text = ticket.reveal()
     #expect(text.utf8.count == 43)
@@ -20,8 +22,10 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "x", String(repeating: "A", count: 42), String(repeating: "A", count: 44), String(repeating: "A", count: 42) + "=",
-    String(repeating: "A", count: 42) + "B", String(repeating: "+", count: 43), String(repeating: "é", count: 22),
+    "", "x", String(repeating: "A", count: 42), String(repeating: "A", count: 44),
+    String(repeating: "A", count: 42) + "=",
+    String(repeating: "A", count: 42) + "B", String(repeating: "+", count: 43),
+    String(repeating: "é", count: 22),
     String(repeating: "A", count: 42) + "\0",
   ])
   func `a value that is not a ticket has no hash`(value: String) {
@@ -45,7 +49,8 @@ import Testing
 
   @Test func `parts of a user's key cannot be shifted into one another`() {
     #expect(UserKey(issuer: "ab", subject: "c") != UserKey(issuer: "a", subject: "bc"))
-    #expect(UserKey(issuer: "i", tenant: "t", objectID: "o") == UserKey(issuer: "j", tenant: "t", objectID: "o"))
+    #expect(
+      UserKey(issuer: "i", tenant: "t", objectID: "o") == UserKey(issuer: "j", tenant: "t", objectID: "o"))
     #expect(UserKey(issuer: "t", subject: "o") != UserKey(issuer: "i", tenant: "t", objectID: "o"))
   }
 }

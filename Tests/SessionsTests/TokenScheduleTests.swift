@@ -33,7 +33,8 @@ import Testing
     let now = Timestamp(milliseconds: 5)
     let token = TokenSchedule().token(
       TokenGrant(
-        accessToken: Secret("t"), expiresIn: example.life.map { .seconds($0) }, refreshIn: example.wish.map { .seconds($0) }
+        accessToken: Secret("t"), expiresIn: example.life.map { .seconds($0) },
+        refreshIn: example.wish.map { .seconds($0) }
       ), at: now, jitter: example.jitter)
     #expect(token.issuedAt == now)
     #expect(token.softExpiry == now + .seconds(example.soft))
@@ -45,7 +46,9 @@ import Testing
     let start = Timestamp(milliseconds: 0)
     let token = TokenSchedule().token(
       TokenGrant(accessToken: Secret("t"), expiresIn: .seconds(3600)), at: start, jitter: 0)
-    func phase(_ milliseconds: Int64) -> AccessToken.Phase { token.phase(at: start + .milliseconds(milliseconds)) }
+    func phase(_ milliseconds: Int64) -> AccessToken.Phase {
+      token.phase(at: start + .milliseconds(milliseconds))
+    }
     #expect(phase(0) == .fresh && phase(3_299_999) == .fresh)
     #expect(phase(3_300_000) == .refreshSoon && phase(3_539_999) == .refreshSoon)
     #expect(phase(3_540_000) == .overdue && phase(3_599_999) == .overdue)

@@ -1,0 +1,78 @@
+import Basics
+import Sessions
+import Synchronization
+
+/// A memory store that can be taken down, held up, and that writes down what it is asked to do.
+final class FaultyStore: SessionStore {
+  enum Fault: Sendable {
+    case none
+    /// Every operation fails.
+    case down
+  }
+
+  let inner = MemorySessionStore()
+  let log = Journal<String>()
+  private let state = Mutex<(fault: Fault, loadGate: Gate?, saveGate: Gate?)>((.none, nil, nil))
+  let loads = Tally()
+  let saves = Tally()
+
+  func set(_ fault: Fault) { state.withLock { $0.fault = fault } }
+  func holdLoads(_ gate: Gate?) { state.withLock { $0.loadGate = gate } }
+  func holdSaves(_ gate: Gate?) { state.withLock { $0.saveGate = gate } }
+
+  private func pass(_ operation: String) throws(StoreError) {
+    log.note(operation)
+    if case .down = state.withLock({ $0.fault }) { throw .unavailable("disk I/O error") }
+  }
+
+  func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
+    try pass("load")
+    let session = try await inner.load(hash)
+    loads.add()
+    if let gate = state.withLock({ $0.loadGate }) { await gate.wait() }
+    return session
+  }
+  func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
+    try pass("insert \(session.generation)")
+    try await inner.insert(session, removing: old)
+  }
+  func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
+    try pass("save \(session.generation) \(session.refreshToken?.reveal() ?? "-")")
+    saves.add()
+    if let gate = state.withLock({ $0.saveGate }) { await gate.wait() }
+    try await inner.save(session, replacing: generation)
+  }
+  func delete(_ hash: TicketHash) async throws(StoreError) {
+    try pass("delete")
+    try await inner.delete(hash)
+  }
+  func deleteAll(of user: UserKey) async throws(StoreError) -> [TicketHash] {
+    try pass("delete user")
+    return try await inner.deleteAll(of: user)
+  }
+  func deleteAll(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try pass("delete sid")
+    return try await inner.deleteAll(issuer: issuer, sid: sid)
+  }
+  func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
+    try pass("touch \(uses.count)")
+    try await inner.touch(uses)
+  }
+  func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError) {
+    try pass("sweep")
+    try await inner.sweep(createdBefore: createdBefore, seenBefore: seenBefore, now: now)
+  }
+  func put(_ record: SingleUseRecord) async throws(StoreError) {
+    try pass("put")
+    try await inner.put(record)
+  }
+  func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+    -> RecordTake
+  {
+    try pass("take")
+    return try await inner.take(kind, key, owner: owner, now: now)
+  }
+  func count() async throws(StoreError) -> Int { try await inner.count() }
+  func ping() async throws(StoreError) { try pass("ping") }
+  func close() async { await inner.close() }
+}
