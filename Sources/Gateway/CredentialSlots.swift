@@ -1,4 +1,6 @@
 internal import Basics
+internal import Consent
+internal import JSON
 internal import OAuth
 internal import Sessions
 

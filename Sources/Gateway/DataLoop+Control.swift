@@ -73,7 +73,8 @@ extension DataLoop {
     case .found(let snapshot):
       let now = Timestamp.now()
       let entry = sessions.insert(snapshot, ticket: ticket, now: now)
-      useSession(x, call, route, entry, now)
+      entry.lastSeen = now
+      useSession(x, call, route, entry, ticket, now)
     case .unknown:
       if route.needsSession { deny(x, call, .loginRequired) } else { forward(x, call, route) }
     case .unavailable: deny(x, call, .storeUnavailable)

@@ -56,4 +56,14 @@ extension Denial {
     case .requestTooLong: self = .bodyTooLarge
     }
   }
+
+  /// How a verdict of the guard is told.
+  init(_ refusal: RequestGuard.Refusal) {
+    switch refusal {
+    case .foreignOrigin: self = .foreignOrigin
+    case .crossSite: self = .crossSite
+    case .notJSON: self = .notJSON
+    case .methodNotAllowed: self = .methodNotAllowed
+    }
+  }
 }

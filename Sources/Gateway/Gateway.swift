@@ -14,7 +14,14 @@ internal import Wire
 public final class Gateway: Sendable {
   /// What must be there before the first request: reported in one line, and the program ends.
   public struct StartError: Error, CustomStringConvertible {
+    /// Whether the configuration has to be changed; otherwise something outside is in the way.
+    public let isConfiguration: Bool
     public let description: String
+
+    init(description: String, isConfiguration: Bool = true) {
+      self.description = description
+      self.isConfiguration = isConfiguration
+    }
   }
 
   private struct Running {
@@ -24,13 +31,13 @@ public final class Gateway: Sendable {
     var maintenance: Task<Void, Never>?
   }
 
-  private let configuration: Configuration
-  private let logger: Logger
+  let configuration: Configuration
+  let logger: Logger
   private let sink: LogSink
-  private let blocking = BlockingPool()
-  private let controlLoop = EventLoop(name: "control")
+  let blocking = BlockingPool()
+  let controlLoop = EventLoop(name: "control")
   private let running = Locked(Running())
-  private let environment: [String: String]
+  let environment: [String: String]
 
   /// - Parameters:
   ///   - environment: for `STATE_DIRECTORY` and secrets that are given by name.
@@ -52,7 +59,7 @@ public final class Gateway: Sendable {
       let loop = EventLoop(name: "data-\(index)")
       loop.start()
       running.withLock { $0.loops.append(loop) }
-      let bound = try await onLoop(loop) { try self.makeDataLoop(loop, parts) }
+      let bound = try await onLoop(loop) { () throws(StartError) in try self.makeDataLoop(loop, parts) }
       running.withLock { $0.data.append(bound) }
     }
     if let admin = configuration.admin { try await startAdmin(admin, parts) }
@@ -118,7 +125,7 @@ public final class Gateway: Sendable {
       allowPeer: { peer in isTLS || peer.isLoopback || trusted.contains { $0.contains(peer) } })
     data.server = server
     let address = SocketAddress(bytes: configuration.listen.bytes, port: configuration.listen.port)
-    do { try server.listen(on: address) } catch { throw StartError(description: "listen: \(error)") }
+    do { try server.listen(on: address) } catch { throw StartError(description: "listen: \(error)", isConfiguration: false) }
     data.start()
     return bound
   }
@@ -138,12 +145,12 @@ public final class Gateway: Sendable {
   }
 
   private func startAdmin(_ admin: Configuration.Admin, _ parts: Parts) async throws(StartError) {
-    let endpoint = try await onLoop(controlLoop) {
+    let endpoint = try await onLoop(controlLoop) { () throws(StartError) in
       let endpoint = AdminEndpoint(loop: self.controlLoop, control: parts.control)
       let server = HTTPServer(loop: self.controlLoop, handler: endpoint)
       endpoint.server = server
       let address = SocketAddress(bytes: admin.listen.bytes, port: admin.listen.port)
-      do { try server.listen(on: address) } catch { throw StartError(description: "admin.listen: \(error)") }
+      do { try server.listen(on: address) } catch { throw StartError(description: "admin.listen: \(error)", isConfiguration: false) }
       return LoopBound(endpoint, on: self.controlLoop)
     }
     running.withLock { $0.admin = endpoint }

@@ -1,5 +1,6 @@
 internal import Basics
 internal import HTTP
+internal import Reactor
 internal import Wire
 
 /// The addresses the proxy answers itself: `/auth/…` and `/.well-known/…`. No route can take them.

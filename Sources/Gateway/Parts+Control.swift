@@ -2,6 +2,7 @@ internal import Basics
 internal import Configuration
 internal import Consent
 internal import Glibc
+internal import Logging
 internal import OAuth
 internal import Reactor
 internal import Sessions
@@ -69,12 +70,8 @@ extension Gateway {
     client.timeout = configuration.tokens.refreshTimeout
     let connector = Connector(loop: controlLoop, blocking: blocking)
     let transport = HTTPClient(loop: controlLoop, settings: client, connector: connector)
-    do {
-      let settings = try ProviderSettings(configuration, environment: environment)
-      return Provider(settings: settings, transport: transport, executor: controlLoop, clock: Timestamp.now)
-    } catch {
-      throw StartError(description: "\(error)")
-    }
+    return Provider(
+      settings: try providerSettings(), transport: transport, executor: controlLoop, clock: Timestamp.now)
   }
 
   /// Opens the store; makes the sealing key at the first start.
@@ -92,7 +89,7 @@ extension Gateway {
     if files.isEmpty {
       let file = databasePath + ".key"
       files = [file]
-      if access(file, F_OK) != 0 {
+      if unsafe access(file, F_OK) != 0 {
         do { try SealingKey.make().write(newFile: file) } catch {
           throw StartError(description: "session.encryption_key_files: \(error)")
         }

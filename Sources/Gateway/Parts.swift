@@ -43,7 +43,6 @@ struct Parts: Sendable {
 extension Gateway {
   /// Builds everything that does not listen yet.
   func assemble() async throws(StartError) -> Parts {
-    let configuration = configuration
     let log = EventLog(logger: logger)
     let homes = LoopDirectory()
     let isEntra = EntraIssuer.matches(configuration.oidc.issuer.text)

@@ -3,6 +3,7 @@ internal import Consent
 internal import HTTP
 internal import MCP
 internal import OAuth
+internal import Reactor
 internal import Wire
 
 /// What happens to an upstream's answer: what is only passed on, what is looked into, what becomes something the caller can act on.
@@ -75,10 +76,11 @@ extension DataLoop {
     guard let slot = x.answer.first(.contentEncoding) else {
       return shared.watch.finding(inBody: x.answerBody, 0..<x.answerBody.count)
     }
-    guard let coding = ContentCoding(x.answerBytes, slot.value) else { return nil }
-    var decoded = Buffer()
-    guard coding.decode(x.answerBody, into: &decoded, limit: shared.watch.maxBytes) else { return nil }
-    return shared.watch.finding(inBody: decoded, 0..<decoded.count)
+    guard let coding = ContentCoding(x.answerBytes, slot.value),
+      let decoded = try? ContentDecoder.decode(x.answerBody.array(), coding, maxBytes: shared.watch.maxBytes)
+    else { return nil }
+    let body = Buffer(decoded)
+    return shared.watch.finding(inBody: body, 0..<body.count)
   }
 
   func answerTooLong(_ x: Exchange) {
@@ -170,7 +172,7 @@ extension DataLoop {
     let call = call(of: x)
     metrics.upstreamFailures &+= 1
     shared.control.log.upstreamFailed(
-      route: call.route?.path ?? "-", kind: "\(failure.kind)", detail: failure.detail, requestID: call.requestID)
+      route: call.route?.path ?? "-", kind: "\(failure.kind)", detail: failure.detail, requestID: hex(call.requestID))
     deny(x, call, Denial(failure))
   }
 
@@ -200,16 +202,11 @@ extension DataLoop {
       requestID: call.requestID, status: x.stats.status, route: call.route?.path ?? "-", microseconds: micros,
       upstreamMicroseconds: upstream, bytesIn: x.stats.requestBytes, bytesOut: x.stats.answerBytes,
       outcome: x.stats.end == .complete ? call.outcome : "cut")
-    if let message = call.message {
-      x.withBody { buffer, _ in
-        accessLog.append(
-          record, method: x.request.methodRange, methodBytes: x.requestBytes, mcpMethod: message.method,
-          mcpName: message.name, body: buffer)
-      }
-    } else {
+    let message = call.message
+    x.withBody { body, _ in
       accessLog.append(
-        record, method: x.request.methodRange, methodBytes: x.requestBytes, mcpMethod: nil, mcpName: nil,
-        body: x.requestBytes)
+        record, method: x.request.methodRange, in: x.requestBytes, mcpMethod: message?.method, mcpName: message?.name,
+        in: body)
     }
   }
 }

@@ -1,5 +1,6 @@
 internal import Basics
 internal import Consent
+internal import HTTP
 internal import Sessions
 internal import Wire
 

@@ -91,7 +91,11 @@ extension DataLoop: ExchangeHandler {
       return deny(x, call, .loginRequired)
     }
     let now = Timestamp.now()
-    if let entry = sessions.entry(for: ticket, now: now) { return useSession(x, call, route, entry, now) }
+    if let entry = sessions.entry(for: ticket, now: now) { return useSession(x, call, route, entry, ticket, now) }
+    askForSession(x, call, ticket)
+  }
+
+  private func askForSession(_ x: Exchange, _ call: Call, _ ticket: TicketHash) {
     metrics.cacheMisses &+= 1
     askControl(x, call) { control in .session(await control.snapshot(for: ticket), ticket: ticket) }
   }
@@ -101,12 +105,13 @@ extension DataLoop: ExchangeHandler {
     return TicketHash(x.requestBytes, value)
   }
 
-  func useSession(_ x: Exchange, _ call: Call, _ route: Route, _ entry: SessionCache.Entry, _ now: Timestamp) {
+  func useSession(
+    _ x: Exchange, _ call: Call, _ route: Route, _ entry: SessionCache.Entry, _ ticket: TicketHash, _ now: Timestamp
+  ) {
     let policy = shared.control.policy
     if now >= entry.snapshot.createdAt + policy.absoluteTimeout || now - entry.lastSeen >= policy.idleTimeout {
-      sessions.remove(entry.snapshot.hash)
-      if !route.needsSession { return forward(x, call, route) }
-      return deny(x, call, .loginRequired)
+      // Another loop may have seen it since: the control loop knows.
+      return askForSession(x, call, ticket)
     }
     entry.lastSeen = now
     if now - entry.lastReported >= policy.touchInterval {

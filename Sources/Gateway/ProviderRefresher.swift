@@ -1,4 +1,5 @@
 internal import Basics
+internal import Consent
 internal import OAuth
 internal import Sessions
 
@@ -41,7 +42,7 @@ struct ProviderRefresher: TokenRefresher {
       }
       return .success(grant)
     } catch {
-      return ProviderRefresher.outcome(of: error)
+      return ProviderFault.outcome(of: error)
     }
   }
 

@@ -1,6 +1,8 @@
 internal import Basics
+internal import HTTP
 internal import JSON
 internal import OAuth
+internal import Reactor
 internal import Sessions
 
 /// The endpoints that tell who is signed in, and the one that ends it.

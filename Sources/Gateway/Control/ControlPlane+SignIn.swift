@@ -56,7 +56,7 @@ extension ControlPlane {
     }
     let grant = slots.grant(arrival, user: user, previous: previous.session, consentSlot: consentSlot(arrival.attempt))
     let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
-    if let gone = result.previous, result.userChanged { await forgetEverywhere(gone.hash) }
+    if let gone = result.previous, result.userChanged { await homes.forget(gone.hash) }
     if case .consent(let consent) = arrival.attempt.purpose, isConsent {
       metrics.consentsGranted += 1
       rounds.completed(user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
@@ -133,9 +133,9 @@ extension ControlPlane {
 
   /// The provider cannot be reached or refuses this installation.
   func providerFailed(_ error: OAuthError, _ request: OwnRequest) -> OwnResponse {
-    let need = ConsentNeed.from(error)
+    let need = ProviderFault.need(of: error)
     log.providerFailed("\(error)", requestID: request.requestID)
-    switch need {
+    switch need.kind {
     case .transient(let retryAfter):
       let answer = DenialAnswer(.providerUnavailable(retryAfter: retryAfter.map { Int($0.components.seconds) }))
       return problem(answer.status, answer.title, answer.explanation, request, retry: nil)

@@ -11,7 +11,7 @@ internal import Sessions
 /// Owner: the control loop, which is its executor: awaits between its parts never change thread.
 actor ControlPlane {
   nonisolated let loop: EventLoop
-  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
 
   nonisolated let policy: Policy
   nonisolated let routes: RouteTable
@@ -27,8 +27,9 @@ actor ControlPlane {
   var metrics = ControlMetrics()
   /// Links on their way to the store: whoever follows one at once waits for that.
   var linksBeingKept: [TicketHash: Task<Void, Never>] = [:]
-  /// Ends a session on every data loop and waits for all of them.
-  private let forgetEverywhere: @Sendable (TicketHash) async -> Void
+  /// Counted where no actor is at hand: by the refresher and the store's callback.
+  let counters: Locked<ControlMetrics>
+  let homes: LoopDirectory
 
   struct Policy: Sendable {
     var idleTimeout: Duration
@@ -39,14 +40,12 @@ actor ControlPlane {
     var linkLifetime: Duration
     var publicURL: String
     var postLogoutRedirectURI: String
-    /// ID token claims that `/auth/session` may tell.
-    var sessionClaims: [String]
   }
 
   init(
     loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog, signIn: SignIn,
     provider: Provider, authority: SessionAuthority, store: any SessionStore, slots: CredentialSlots,
-    rounds: ConsentRounds, clock: @escaping WallClock, forgetEverywhere: @escaping @Sendable (TicketHash) async -> Void
+    rounds: ConsentRounds, counters: Locked<ControlMetrics>, homes: LoopDirectory, clock: @escaping WallClock
   ) {
     self.loop = loop
     self.policy = policy
@@ -60,7 +59,8 @@ actor ControlPlane {
     self.slots = slots
     self.rounds = rounds
     self.clock = clock
-    self.forgetEverywhere = forgetEverywhere
+    self.counters = counters
+    self.homes = homes
   }
 
   // MARK: Own endpoints
@@ -111,7 +111,7 @@ actor ControlPlane {
     switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
     case .token(_, let session): .token(slots.snapshot(of: session))
     case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
-    case .interactionRequired(let refusal, _): .consentRequired(TokenEndpointNeed.need(of: refusal))
+    case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
     case .transient(let retryAfter, _): .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
     case .misconfigured: .misconfigured
     }
@@ -120,7 +120,7 @@ actor ControlPlane {
   /// Ends a session here, in the store and on every data loop; returns when no loop knows it any more.
   func end(_ hash: TicketHash) async -> Session? {
     let last = await authority.end(hash)
-    await forgetEverywhere(hash)
+    await homes.forget(hash)
     return last
   }
 }

@@ -36,9 +36,11 @@ struct AccessLog: ~Copyable {
   /// Appends a line.
   ///
   /// - Parameters:
-  ///   - head: where method, MCP method and name are cut from.
+  ///   - head: where the method is cut from.
+  ///   - body: where the MCP method and name are cut from.
   mutating func append(
-    _ record: borrowing Record, input: borrowing Buffer, method: Range<Int>, mcpMethod: Range<Int>?, mcpName: Range<Int>?
+    _ record: borrowing Record, method: Range<Int>, in head: borrowing Buffer, mcpMethod: Range<Int>?,
+    mcpName: Range<Int>?, in body: borrowing Buffer
   ) {
     guard isOn else { return }
     let time = Timestamp.now().rfc3339
@@ -49,17 +51,17 @@ struct AccessLog: ~Copyable {
       pending.append("\",\"level\":\"info\",\"logger\":\"access\",\"message\":\"request\",\"request_id\":\"")
       pending.append(hex: record.requestID)
       pending.append("\",\"method\":")
-      appendQuoted(input, method)
+      appendQuoted(head, method)
       pending.append(",\"route\":\"")
       pending.append(record.route)
       pending.append("\"")
       if let mcpMethod {
         pending.append(",\"mcp_method\":")
-        appendQuoted(input, mcpMethod)
+        appendQuoted(body, mcpMethod)
       }
       if let mcpName {
         pending.append(",\"mcp_name\":")
-        appendQuoted(input, mcpName)
+        appendQuoted(body, mcpName)
       }
       number(",\"status\":", UInt64(max(0, record.status)))
       number(",\"duration_us\":", record.microseconds)
@@ -72,16 +74,16 @@ struct AccessLog: ~Copyable {
     case .text:
       pending.append(time)
       pending.append(" info access: ")
-      appendPlain(input, method)
+      appendPlain(head, method)
       pending.append(" ")
       pending.append(record.route)
       if let mcpMethod {
         pending.append(" ")
-        appendPlain(input, mcpMethod)
+        appendPlain(body, mcpMethod)
       }
       if let mcpName {
         pending.append(" ")
-        appendPlain(input, mcpName)
+        appendPlain(body, mcpName)
       }
       number(" status=", UInt64(max(0, record.status)))
       number(" us=", record.microseconds)
