@@ -46,7 +46,7 @@ var targets: [Target] = [
   module("Consent", ["Basics", "JSON", "HTTP", "OAuth", "MCP"]),
   module("Configuration", ["Basics", "JSON"]),
   module("Gateway", ["Basics", "JSON", "HTTP", "Reactor", "Wire", "OAuth", "Sessions", "MCP", "Consent", "Configuration", crypto, log]),
-  .executableTarget(name: "coatcheck", dependencies: ["Basics", "Configuration", "Gateway", log, .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: settings),
+  .executableTarget(name: "coatcheck", dependencies: ["Basics", "Configuration", "Gateway", "Reactor", "Sessions", log, .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: settings),
   tests("Basics"), tests("JSON"), tests("HTTP", ["Basics"]), tests("Reactor", ["Basics"]), tests("Wire", ["Basics", "HTTP", "Reactor"]),
   tests("OAuth", ["Basics", "HTTP", "JSON", crypto, .product(name: "JWTKit", package: "jwt-kit")]),
   tests("Sessions", ["Basics", crypto]), tests("MCP", ["Basics", "JSON"]), tests("Consent", ["Basics", "JSON", "HTTP", "OAuth", "MCP"]),

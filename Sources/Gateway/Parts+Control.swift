@@ -37,7 +37,7 @@ extension Gateway {
         log.storeFailed("\(error)")
       },
       orphaned: { token in
-        loop.spawn { try? await provider.revoke(token, hint: "refresh_token") }
+        loop.spawn { _ = try? await provider.revoke(token, hint: "refresh_token") }
       })
     let authority = SessionAuthority(
       executor: controlLoop, store: store, refresher: refresher, policy: policy,

@@ -24,9 +24,9 @@ struct Check: AsyncParsableCommand {
     for problem in problems { Console.note("\(online ? "error" : "note"): \(problem.problem)") }
     print("\(file): the configuration is valid")
     guard online else { return }
-    if !problems.isEmpty { exit(ExitStatus.configuration) }
+    if !problems.isEmpty { Console.end(ExitStatus.configuration) }
     let findings = await OnlineCheck(configuration: configuration).run()
     for finding in findings { print(finding.description) }
-    if findings.contains(where: { $0.level == .error }) { exit(ExitStatus.failure) }
+    if findings.contains(where: { $0.level == .error }) { Console.end(ExitStatus.failure) }
   }
 }

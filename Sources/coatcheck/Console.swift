@@ -10,6 +10,9 @@ enum Console {
     }
   }
 
+  /// Ends the program.
+  static func end(_ status: Int32) -> Never { exit(status) }
+
   /// Prints to standard error and ends the program.
   static func fail(_ message: String, _ status: Int32) -> Never {
     note(message)

@@ -33,6 +33,6 @@ struct Run: AsyncParsableCommand {
     signals.exitOnNext()
     await gateway.stop()
     sink.drain()
-    exit(0)
+    Console.end(0)
   }
 }
