@@ -1,6 +1,6 @@
 public import Basics
 
-/// What the proxy proves its identity with at the token endpoint, read from its files.
+/// What the proxy proves its identity with at the token endpoint, read from where the configuration says.
 public enum ClientCredential: Sendable {
   /// A shared secret, for `client_secret_basic` and `client_secret_post`.
   case secret(Secret)
@@ -8,19 +8,44 @@ public enum ClientCredential: Sendable {
   case privateKey(Secret, certificate: String?)
 }
 
-/// A file that the configuration names and that is not as it must be.
-public struct FileProblem: Sendable, Hashable {
-  /// What and where; the message names the file.
-  public let problem: ConfigurationError.Problem
-  /// Whether the file does not exist, rather than being wrong.
-  public let isMissing: Bool
-}
-
 extension Configuration {
-  /// Looks at every file that the configuration needs.
-  public func fileProblems(environment: [String: String]) -> [FileProblem] { fatalError() }
-  /// Reads the client secret or the private key.
+  /// Reads what `oidc.token_endpoint_auth_method` needs. Blocks.
+  /// - Parameter environment: where `client_secret_env` is looked up.
+  /// - Throws: what is missing, empty or not what it should be; the secret itself is never in a message.
   public func readCredential(environment: [String: String]) throws(ConfigurationError) -> ClientCredential {
-    fatalError()
+    do {
+      switch oidc.tokenEndpointAuthMethod {
+      case .clientSecretBasic, .clientSecretPost: return .secret(try readSecret(environment))
+      case .privateKeyJWT:
+        let key = try NamedFile(
+          path: "oidc.private_key_file", file: oidc.privateKeyFile ?? "", kind: .privateKey
+        ).read()
+        let certificate = try oidc.certificateFile.map { file throws(NamedFile.Failure) in
+          try NamedFile(path: "oidc.certificate_file", file: file, kind: .certificate).read()
+        }
+        return .privateKey(
+          Secret(bytes: key), certificate: certificate.map { String(decoding: $0, as: UTF8.self) })
+      }
+    } catch {
+      throw ConfigurationError(problems: [places.problem(error.path, error.message)])
+    }
+  }
+
+  private func readSecret(_ environment: [String: String]) throws(NamedFile.Failure) -> Secret {
+    if let variable = oidc.clientSecretEnv {
+      let path = "oidc.client_secret_env"
+      guard let text = environment[variable] else {
+        throw NamedFile.Failure(
+          path: path, message: "the environment variable \(variable) is not set", isMissing: true)
+      }
+      guard let secret = NamedFile.secret(Array(text.utf8)) else {
+        throw NamedFile.Failure(
+          path: path, message: "the environment variable \(variable) \(NamedFile.Kind.secret.demand)",
+          isMissing: false)
+      }
+      return secret
+    }
+    let file = NamedFile(path: "oidc.client_secret_file", file: oidc.clientSecretFile ?? "", kind: .secret)
+    return NamedFile.secret(try file.read()) ?? Secret("")
   }
 }

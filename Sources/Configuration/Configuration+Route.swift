@@ -14,8 +14,13 @@ extension Configuration {
     public var authorization = Authorization.bearer
     /// Whether a session is needed.
     public var session = SessionNeed.required
-    /// Whether the Model Context Protocol is spoken here.
-    public var mcp = true
+    /// Whether the Model Context Protocol is spoken here: bodies are looked into and refusals are JSON-RPC errors.
+    public var mcp: Bool {
+      get { mcpSetting ?? (authorization == .bearer) }
+      set { mcpSetting = newValue }
+    }
+    /// What the file says; nil: it follows from ``authorization``.
+    var mcpSetting: Bool?
     /// PEM file with the authorities that the upstream's certificate is checked against; nil: the system's.
     public var caFile: String?
     /// Names of cookies that pass to the upstream.

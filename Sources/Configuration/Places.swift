@@ -4,11 +4,11 @@ internal import JSON
 struct Places: Sendable {
   /// The file, as it was named.
   var file = ""
-  private var positions: [String: JSONNode.Position] = [:]
+  private var positions: [String: ConfigurationError.Position] = [:]
 
-  subscript(path: String) -> JSONNode.Position? {
-    get { positions[path] }
-    set { positions[path] = newValue }
+  /// Notes where the value at `path` stands.
+  mutating func note(_ path: String, _ position: JSONNode.Position) {
+    positions[path] = ConfigurationError.Position(line: position.line, column: position.column)
   }
 
   /// A problem at `path`, with the place of the nearest value around it that stands in the file.

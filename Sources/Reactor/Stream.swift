@@ -19,6 +19,8 @@ public final class Stream: Pollable {
   private unowned(unsafe) var handler: (any Pollable)?
   private var isRegistered = false
   private var mayHaveBytes = true
+  /// The end of the stream was announced. It makes no further edge, so reads go on until they meet it.
+  private var endIsNear = false
 
   init(loop: EventLoop, descriptor: Int32, peer: SocketAddress, serverContext: TLSServerContext?) {
     self.loop = loop
@@ -57,6 +59,7 @@ public final class Stream: Pollable {
 
   public func ready(_ events: PollEvents) {
     mayHaveBytes = true
+    if !events.isDisjoint(with: [.peerClosed, .hangUp, .error]) { endIsNear = true }
     // TLS may need to read before it can write and the other way round: either event is a reason to try both.
     unsafe handler?.ready(tls == nil ? events : events.union([.readable, .writable]))
   }
@@ -71,7 +74,7 @@ public final class Stream: Pollable {
     guard mayHaveBytes else { return .wouldBlock }
     let outcome = Syscalls.receive(descriptor, into: &buffer, max: max)
     switch outcome {
-    case .bytes(let count): mayHaveBytes = count == max
+    case .bytes(let count): mayHaveBytes = count == max || endIsNear
     case .wouldBlock: mayHaveBytes = false
     case .endOfStream, .failed: break
     }

@@ -55,7 +55,7 @@ public final class HTTPServer {
 
   /// Begins to listen.
   public func listen(on address: SocketAddress, backlog: Int32 = 1024) throws(ReactorError) {
-    listener = try Listener(loop: loop, address: address, backlog: backlog) { [unowned self] stream in
+    listener = try Listener(loop: loop, address: address, backlog: backlog, tls: tls) { [unowned self] stream in
       accept(stream)
     }
   }

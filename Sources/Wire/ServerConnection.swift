@@ -324,10 +324,7 @@ final class ServerConnection: Pollable {
   private func receive(into buffer: inout Buffer) -> IOOutcome {
     let outcome = stream.read(into: &buffer, max: Self.readBytes)
     switch outcome {
-    case .bytes(let count):
-      // A short read has emptied the socket: the next byte makes a new edge. Not so with TLS, whose reads end with a
-      // record, nor once the end of the stream has been announced, which makes none.
-      if count < Self.readBytes, !exchange.isTLS, !clientHasEnded { isReadable = false }
+    case .bytes: break
     case .wouldBlock: isReadable = false
     case .endOfStream, .failed: clientHasEnded = true
     }

@@ -1,0 +1,157 @@
+internal import Basics
+
+// Demands that join several keys. Each is made only when the keys it joins are sound by themselves, so that one mistake is
+// reported once.
+extension Configuration {
+  func check(_ reading: inout Reading) {
+    checkFront(&reading)
+    checkCredential(&reading)
+    checkRoutes(&reading)
+    checkSession(&reading)
+  }
+
+  private func checkFront(_ reading: inout Reading) {
+    if reading.isSound("listen", "tls", "trusted_proxies"), tls == nil, !listen.isLoopback,
+      trustedProxies.isEmpty
+    {
+      reading.note(
+        "listen",
+        "must be a loopback address while there is neither \"tls\" nor a proxy in \"trusted_proxies\": tickets must not cross a network in the clear"
+      )
+    }
+    if reading.isSound("public_url", "tls"), tls != nil, !publicURL.isSecure {
+      reading.note(
+        "public_url", "must be https when there is \"tls\": browsers send the ticket to https only")
+    }
+    if reading.isSound("listen", "admin"), let admin, admin.listen.port == listen.port,
+      admin.listen.bytes == listen.bytes || admin.listen.isUnspecified || listen.isUnspecified
+    {
+      reading.note("admin.listen", "must not be the address that clients connect to")
+    }
+  }
+
+  private func checkCredential(_ reading: inout Reading) {
+    guard
+      reading.isSound(
+        "oidc.token_endpoint_auth_method", "oidc.client_secret_file", "oidc.client_secret_env",
+        "oidc.private_key_file")
+    else { return }
+    if oidc.clientSecretFile != nil, oidc.clientSecretEnv != nil {
+      reading.note(
+        "oidc.client_secret_env", "must not stand beside \"client_secret_file\": the secret has one place")
+    }
+    let method = oidc.tokenEndpointAuthMethod
+    switch method {
+    case .clientSecretBasic, .clientSecretPost:
+      guard oidc.clientSecretFile == nil, oidc.clientSecretEnv == nil else { return }
+      reading.note(
+        "oidc.client_secret_file",
+        "is missing: \"\(method.rawValue)\" needs it, or \"client_secret_env\"; or set \"token_endpoint_auth_method\" to \"private_key_jwt\""
+      )
+    case .privateKeyJWT:
+      guard oidc.privateKeyFile == nil else { return }
+      reading.note("oidc.private_key_file", "is missing: \"private_key_jwt\" needs it")
+    }
+  }
+
+  private func checkRoutes(_ reading: inout Reading) {
+    var seen: [String: Int] = [:]
+    for (index, route) in routes.enumerated() {
+      let place = "routes[\(index)]"
+      if reading.isSound("\(place).path") {
+        if let first = seen[route.path] {
+          reading.note("\(place).path", "is the path of routes[\(first)] already: each path has one route")
+        }
+        seen[route.path] = seen[route.path] ?? index
+      }
+      checkToken(route, place, &reading)
+      checkUpstream(route, place, &reading)
+    }
+  }
+
+  private func checkToken(_ route: Route, _ place: String, _ reading: inout Reading) {
+    guard reading.isSound("\(place).authorization", "\(place).session") else { return }
+    if route.authorization == .none {
+      for (key, isSet) in [("scope", !route.scope.isEmpty), ("resource", route.resource != nil)] where isSet {
+        reading.note(
+          "\(place).\(key)", "must not be there with \"authorization\": \"none\": no token is asked for")
+      }
+      return
+    }
+    if route.session == .optional {
+      reading.note(
+        "\(place).session",
+        "must be \"required\" unless \"authorization\" is \"none\": without a session there is no token")
+    }
+    if reading.isSound("\(place).scope", "\(place).resource", "oidc"), route.scope.isEmpty,
+      route.resource == nil, !signInNamesAnAPI
+    {
+      reading.note(
+        "\(place).scope",
+        "is missing: a route with a token needs the scopes of its API here, or a \"resource\", or an API's scope in oidc.scope; without a token it has \"authorization\": \"none\""
+      )
+    }
+  }
+
+  /// Whether the sign-in alone leads to a token for some API: it asks for a scope that OpenID Connect Core 1.0 (§5.4, §11) does
+  /// not define, or names an audience in the way some providers have.
+  private var signInNamesAnAPI: Bool {
+    let ofSignIn: Set<String> = ["openid", "profile", "email", "address", "phone", "offline_access"]
+    return !ofSignIn.isSuperset(of: oidc.scope)
+      || oidc.extraAuthorizationParams.contains { $0.name == "audience" }
+  }
+
+  private func checkUpstream(_ route: Route, _ place: String, _ reading: inout Reading) {
+    if reading.isSound("\(place).upstream", "\(place).ca_file"), route.caFile != nil, !route.upstream.isSecure
+    {
+      reading.note(
+        "\(place).ca_file", "must not be there with an http upstream: there is no certificate to check")
+    }
+    guard reading.isSound("\(place).upstream", "listen", "public_url") else { return }
+    let isListener =
+      route.upstream.port == listen.port
+      && (IPLiteral(route.upstream.host)?.bytes == listen.bytes
+        || route.upstream.isLoopback && (listen.isLoopback || listen.isUnspecified))
+    if isListener || route.upstream.origin == publicURL.origin {
+      reading.note("\(place).upstream", "must not be the proxy itself: requests would go round in circles")
+    }
+    if reading.isSound("\(place).pass_cookies", "session.cookie_name") {
+      let own = ["__Host-coatcheck", "coatcheck", session.cookieName]
+      for (index, name) in route.passCookies.enumerated() where own.contains(where: name.hasPrefix) {
+        reading.note(
+          "\(place).pass_cookies[\(index)]",
+          "must not be a cookie of the proxy: an upstream never sees the ticket")
+      }
+    }
+  }
+
+  private func checkSession(_ reading: inout Reading) {
+    if reading.isSound("session.idle_timeout", "session.absolute_timeout"),
+      session.idleTimeout > session.absoluteTimeout
+    {
+      reading.note(
+        "session.absolute_timeout",
+        "must be at least session.idle_timeout, which is \(session.idleTimeout.text)")
+    }
+    if reading.isSound("session.cookie_name", "public_url"), publicURL.isSecure,
+      !session.cookieName.hasPrefix("__Host-") || session.cookieName == "__Host-"
+    {
+      reading.note(
+        "session.cookie_name",
+        "must be a name that begins with \"__Host-\": browsers then keep other hosts from setting it")
+    }
+    if reading.isSound("session.same_site", "public_url"), session.sameSite == .none, !publicURL.isSecure {
+      reading.note(
+        "session.same_site",
+        "must be \"Strict\" or \"Lax\" with an http \"public_url\": browsers drop the cookie")
+    }
+    if reading.isSound("session.store"), session.store.type == .memory, session.store.path != nil {
+      reading.note("session.store.path", "must not be there with \"type\": \"memory\", which writes no file")
+    }
+  }
+}
+
+extension ListenAddress {
+  /// Whether it means every address of the machine: `0.0.0.0` or `::`.
+  var isUnspecified: Bool { bytes.allSatisfy { $0 == 0 } }
+}

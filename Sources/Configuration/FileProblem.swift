@@ -1,0 +1,76 @@
+/// Something outside the configuration file that the configuration needs and that is not as it must be.
+public struct FileProblem: Sendable, Hashable, CustomStringConvertible {
+  /// What and where; the message names the file.
+  public let problem: ConfigurationError.Problem
+  /// Whether it does not exist, rather than being wrong: natural where the configuration is checked on another machine than the
+  /// one it is for.
+  public let isMissing: Bool
+
+  public var description: String { problem.description }
+}
+
+extension Configuration {
+  /// Looks at everything outside the file that the configuration needs: certificates, keys, the client secret and the store's
+  /// directory. Blocks.
+  ///
+  /// What it finds keeps the proxy from starting. A check of the form alone may pass over what ``FileProblem/isMissing``.
+  /// - Parameter environment: where `client_secret_env` and `STATE_DIRECTORY` are looked up.
+  public func fileProblems(environment: [String: String]) -> [FileProblem] {
+    var found: [FileProblem] = []
+    for file in namedFiles {
+      do throws(NamedFile.Failure) {
+        _ = try file.read()
+      } catch {
+        found.append(
+          FileProblem(problem: places.problem(error.path, error.message), isMissing: error.isMissing))
+      }
+    }
+    if let variable = oidc.clientSecretEnv, oidc.tokenEndpointAuthMethod != .privateKeyJWT {
+      do throws(ConfigurationError) {
+        _ = try readCredential(environment: environment)
+      } catch {
+        let isMissing = environment[variable] == nil
+        found += error.problems.map { FileProblem(problem: $0, isMissing: isMissing) }
+      }
+    }
+    return found + storeProblems(environment)
+  }
+
+  /// Every file that is read at start.
+  private var namedFiles: [NamedFile] {
+    var files: [NamedFile] = []
+    func add(_ path: String, _ file: String?, _ kind: NamedFile.Kind) {
+      if let file { files.append(NamedFile(path: path, file: file, kind: kind)) }
+    }
+    if let tls {
+      add("tls.certificate_file", tls.certificateFile, .certificate)
+      add("tls.private_key_file", tls.privateKeyFile, .privateKey)
+      for (index, pair) in tls.certificates.enumerated() {
+        add("tls.certificates[\(index)].certificate_file", pair.certificateFile, .certificate)
+        add("tls.certificates[\(index)].private_key_file", pair.privateKeyFile, .privateKey)
+      }
+    }
+    if oidc.tokenEndpointAuthMethod == .privateKeyJWT {
+      add("oidc.private_key_file", oidc.privateKeyFile, .privateKey)
+      add("oidc.certificate_file", oidc.certificateFile, .certificate)
+    } else {
+      add("oidc.client_secret_file", oidc.clientSecretFile, .secret)
+    }
+    add("oidc.ca_file", oidc.caFile, .certificate)
+    for (index, route) in routes.enumerated() { add("routes[\(index)].ca_file", route.caFile, .certificate) }
+    for (index, file) in session.encryptionKeyFiles.enumerated() {
+      add("session.encryption_key_files[\(index)]", file, .sealingKey)
+    }
+    return files
+  }
+
+  private func storeProblems(_ environment: [String: String]) -> [FileProblem] {
+    guard session.store.type == .sqlite else { return [] }
+    let file = session.store.path ?? Session.Store.defaultPath(environment: environment)
+    let directory = FilePaths.directory(of: file)
+    guard let failure = FileReader.problem(directory: directory) else { return [] }
+    let name = directory.isEmpty ? "." : directory
+    let message = "the directory \(name) \(failure.message)"
+    return [FileProblem(problem: places.problem("session.store.path", message), isMissing: failure.isMissing)]
+  }
+}

@@ -1,0 +1,56 @@
+internal import Glibc
+
+/// Reading of small files at start-up. Blocks, so never on a loop.
+enum FileReader {
+  /// Why a file cannot be used.
+  struct Failure: Error {
+    /// One clause that names no path.
+    let message: String
+    let isMissing: Bool
+  }
+
+  /// The content of a regular file of at most `limit` bytes.
+  static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
+    guard !path.isEmpty, !path.utf8.contains(0) else { throw failure(ENOENT) }
+    // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw failure(errno) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else { throw failure(errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw Failure(message: "is not a regular file", isMissing: false)
+    }
+    var content: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16 << 10)
+    while true {
+      let count = unsafe chunk.withUnsafeMutableBytes {
+        unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
+      }
+      if count == 0 { return content }
+      guard count > 0 else {
+        if errno == EINTR { continue }
+        throw failure(errno)
+      }
+      content += chunk[..<count]
+      guard content.count <= limit else {
+        throw Failure(message: "is longer than \(limit) bytes", isMissing: false)
+      }
+    }
+  }
+
+  /// Why no file can be made in `directory`; nil when one can.
+  static func problem(directory: String) -> Failure? {
+    let directory = directory.isEmpty ? "." : directory
+    guard unsafe access(directory, W_OK | X_OK) == 0 else { return failure(errno) }
+    var status = stat()
+    guard unsafe stat(directory, &status) == 0 else { return failure(errno) }
+    let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+    return isDirectory ? nil : Failure(message: "is not a directory", isMissing: false)
+  }
+
+  private static func failure(_ code: Int32) -> Failure {
+    if code == ENOENT { return Failure(message: "does not exist", isMissing: true) }
+    return Failure(message: "cannot be read: \(unsafe String(cString: strerror(code)))", isMissing: false)
+  }
+}

@@ -1,0 +1,115 @@
+internal import Basics
+internal import JSON
+
+extension Configuration.Route {
+  static var section: Section<Self> {
+    Section(Self()) { make in
+      [
+        make.required(
+          "path", \.path, path, example: "/mcp",
+          "Prefix of the paths that go here, matched at segment boundaries: `/mcp` covers `/mcp` and `/mcp/x`, never `/mcpx`. A slash at the end does not count."
+        ),
+        make.required(
+          "upstream", \.upstream, .url, example: "https://tools.internal.example:8443/mcp",
+          "Where requests go. The route's path is replaced by the path of this URL: with `/mcp` in front and `http://127.0.0.1:3000/v1` here, `/mcp/x` becomes `/v1/x`."
+        ),
+        make.optional(
+          "scope", \.scope, .words("scopes separated by single spaces, none twice"), otherwise: "none",
+          example: "tools.use",
+          "Scopes that the token for this route is asked with, beside `oidc.scope`. A route with a token needs them, or a `resource`, or an API's scope in `oidc.scope`."
+        ),
+        make.optional(
+          "resource", \.resource,
+          .text(
+            "an absolute URI without a fragment, at most 2048 bytes",
+            pattern: "^[A-Za-z][A-Za-z0-9+.-]*:[!\"$-~]+$"
+          ) {
+            isResource($0) ? $0 : nil
+          } write: {
+            $0
+          },
+          otherwise: "no such parameter", example: "https://tools.example.com/mcp",
+          "`resource` parameter of token requests for this route (RFC 8707). Leave it out for Microsoft Entra ID, which refuses it."
+        ),
+        make.value(
+          "authorization", \.authorization, .word,
+          "`bearer`: each request carries the user's token. `none`: no token leaves the proxy."),
+        make.value(
+          "session", \.session, .word,
+          "`required`: without a session there is an answer that leads to the sign-in. `optional`: everybody may pass; only with `\"authorization\": \"none\"`."
+        ),
+        make.optional(
+          "mcp", \.mcpSetting, .truth, otherwise: "`true` with `\"authorization\": \"bearer\"`",
+          example: true,
+          "Whether the Model Context Protocol is spoken here: JSON-RPC messages are looked into, and refusals are JSON-RPC errors."
+        ),
+        make.optional(
+          "ca_file", \.caFile, .file, otherwise: "the system's authorities",
+          example: "/etc/coatcheck/upstream-ca.pem",
+          "PEM file with the authorities that the upstream's certificate is checked against, instead of the system's. For https upstreams."
+        ),
+        make.value(
+          "pass_cookies", \.passCookies, Form<String>.token("the name of a cookie").list(),
+          example: ["theme"],
+          "Names of cookies that pass to the upstream. All others stay here, the ticket always."),
+        make.value(
+          "pass_response_headers", \.passResponseHeaders,
+          Form<String>.text(
+            "the name of a response field that is not about the connection itself",
+            pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+          ) {
+            passable($0)
+          } write: {
+            $0
+          }.list(),
+          example: ["set-cookie"],
+          "Response fields of the upstream that pass although they are withheld by default, such as `set-cookie` and `www-authenticate`."
+        ),
+        make.optional(
+          "max_connections", \.maxConnections, .number(1...100_000),
+          otherwise: "`limits.upstream_connections`",
+          example: 256, "Connections to this route's upstream, all workers together."),
+      ]
+    }
+  }
+
+  private static var path: Form<String> {
+    Form<String>.text(
+      "a path such as \"/mcp\": it begins with a slash and has no percent escapes, no empty, \".\" or \"..\" segments",
+      pattern: "^/[A-Za-z0-9._~!$'()*+,=:@/-]*$"
+    ) { text in
+      guard PlainPath.isValid(text) else { return nil }
+      return text.count > 1 && text.hasSuffix("/") ? String(text.dropLast()) : text
+    } write: {
+      $0
+    }
+    .demanding { path in
+      let own = ["/auth", "/.well-known"].first { PlainPath.isUnder(path, $0) }
+      return own.map { "must not be under \($0)/, which belongs to the proxy itself" }
+    }
+  }
+
+  private static func isResource(_ text: String) -> Bool {
+    guard text.utf8.count <= 2048, let colon = text.firstIndex(of: ":"), let first = text.utf8.first,
+      ASCII.isLetter(first)
+    else { return false }
+    let scheme = text[..<colon].utf8.allSatisfy {
+      ASCII.isLetter($0) || ASCII.isDigit($0) || "+-.".utf8.contains($0)
+    }
+    let rest = text[text.index(after: colon)...].utf8
+    return scheme && !rest.isEmpty && rest.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }
+  }
+
+  /// The field's name in lower case, unless it is one that belongs to the connection and never passes.
+  private static func passable(_ name: String) -> String? {
+    let ofConnection: Set<String> = [
+      "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te",
+      "trailer", "transfer-encoding", "upgrade", "content-length", "date",
+    ]
+    let name = ASCII.lowercased(name)
+    let isToken = name.utf8.allSatisfy {
+      ASCII.isLetter($0) || ASCII.isDigit($0) || "!#$%&'*+-.^_`|~".utf8.contains($0)
+    }
+    return isToken && !name.isEmpty && name.utf8.count <= 128 && !ofConnection.contains(name) ? name : nil
+  }
+}
