@@ -83,10 +83,13 @@ def proxy(binary, provider, upstream, tmp_path):
 
     yield start
     for one in started:
-        running = one.service is not None and one.service.running
-        code = one.stop()
         output = one.output()
-        assert not running or code == 0, f"the proxy ended with {code}:\n{output[-3000:]}"
+        if not one.ended:
+            crashed = not one.service.running
+            code = one.stop()
+            output = one.output()
+            assert not crashed, f"the proxy ended by itself with {code}:\n{output[-3000:]}"
+            assert code == 0, f"the proxy ended with {code}:\n{output[-3000:]}"
         leaked = [secret for secret in provider.issued if secret in output]
         assert not leaked and "CANARY" not in output, f"secrets in the log: {leaked}"
 
@@ -112,6 +115,20 @@ def sign_in(gateway, provider):
 @pytest.fixture
 def harvey(sign_in) -> Visitor:
     return sign_in("harvey")
+
+
+@pytest.fixture(scope="module")
+def shared_visitor(binary, background, tmp_path_factory):
+    """Visitors of one proxy that all tests of a module share: for tables of requests that leave nothing behind."""
+    double, above = FakeProvider(background).start(), EchoUpstream(background).start()
+    one = Proxy(tmp_path_factory.mktemp("shared"), test_config(double, above), CLIENT_SECRET, binary=binary).start()
+    make = lambda user="harvey": Visitor(one, double, user)
+    make.upstream, make.provider, make.proxy = above, double, one
+    yield make
+    code = one.stop()
+    double.stop()
+    above.stop()
+    assert code == 0 and "CANARY" not in one.output()
 
 
 # Real counterparts

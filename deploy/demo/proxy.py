@@ -52,6 +52,8 @@ class Proxy:
             "log": {"level": "info", "format": "json"},
         }, config)
         self.service: Service | None = None
+        # True once a test or the demo has ended it on purpose.
+        self.ended = False
 
     @property
     def url(self) -> str:
@@ -69,14 +71,15 @@ class Proxy:
         self.config_file.write_text(json.dumps(self.config, indent=2))
         self.service = Service("coatcheck", [self.binary, "run", self.config_file], self.directory / "proxy.log",
                                environment={"STATE_DIRECTORY": str(self.directory)}, directory=self.directory)
-        plain = "admin" in self.config and "tls" not in self.config.get("admin", {})
-        self.service.start(lambda: answers(f"{self.admin_url}/readyz") if plain else listens(self.port))
+        self.service.start(lambda: answers(f"{self.admin_url}/healthz") and listens(self.port))
         return self
 
     def stop(self) -> int | None:
+        self.ended = True
         return self.service.stop(seconds=10) if self.service else None
 
     def kill(self) -> None:
+        self.ended = True
         self.service.kill()
 
     def output(self) -> str:
