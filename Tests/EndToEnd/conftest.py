@@ -131,6 +131,11 @@ def shared_visitor(binary, background, tmp_path_factory):
     assert code == 0 and "CANARY" not in one.output()
 
 
+@pytest.fixture(scope="module")
+def shared_harvey(shared_visitor):
+    return shared_visitor("harvey").sign_in()
+
+
 # Real counterparts
 
 @pytest.fixture(scope="session")
