@@ -17,3 +17,10 @@ fail() { printf '%s==> %s%s\n' "$RED" "$*" "$PLAIN" >&2; exit 1; }
 
 # Path of the built executable for a configuration (debug or release).
 binary() { printf '%s/%s/coatcheck' "$BUILD" "$1"; }
+
+# Builds the executable: `build debug` or `build release` (the latter with the Swift runtime inside).
+build() {
+  local flags=()
+  [[ $1 == release ]] && flags=(--static-swift-stdlib)
+  ${SWIFT:-swift} build --package-path "$ROOT" --configuration "$1" --product coatcheck ${flags[@]+"${flags[@]}"} || fail "the build failed"
+}
