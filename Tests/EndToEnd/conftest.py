@@ -28,7 +28,10 @@ def background() -> Background:
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    return proxy_module.find_binary()
+    try:
+        return proxy_module.find_binary()
+    except FileNotFoundError as error:
+        pytest.exit(str(error), returncode=2)
 
 
 # Doubles

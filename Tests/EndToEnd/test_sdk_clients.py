@@ -114,7 +114,7 @@ def test_the_server_sees_no_cookie_and_no_client_credential(stack, real_sign_in)
 
 
 def test_sdk_1_works_through_a_cookie(stack, real_sign_in):
-    done = subprocess.run([SDK1, Path(__file__).parent / "support" / "sdk1_client.py", f"{stack.proxy.url}/mcp", real_sign_in("kim").cookie],
+    done = subprocess.run([SDK1, Path(__file__).parent / "sdk1_client.py", f"{stack.proxy.url}/mcp", real_sign_in("kim").cookie],
                           capture_output=True, text=True, timeout=40)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)

@@ -23,32 +23,27 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def through_provider(page: Page, provider_origin: str, user: str, consent: bool = True, seconds: float = 15) -> None:
-    """Signs in and consents wherever the provider's pages ask for it, until the browser has left them."""
+def answer_provider(page: Page, user: str, consent: bool = True) -> None:
+    """Does the next thing the provider's page in front asks for: sign in, allow, go on, or confirm the end."""
     person = USERS[user]
-
-    def left() -> bool:
-        with contextlib.suppress(Error):
-            if not page.url.startswith(provider_origin):
-                return True
-            if page.locator("#password").is_visible():
-                if page.locator("#username").is_visible():
-                    page.fill("#username", person.name)
-                page.fill("#password", person.password)
-                page.locator("#loginbut").click(timeout=1000)
-            elif page.locator("button:has-text('Grant access')").is_visible():
-                boxes = [box for box in page.locator("input[id^=grant-]").all() if not box.is_checked()]
-                if boxes and consent:
-                    for box in boxes:
-                        box.check(timeout=1000)
-                    page.locator("button:has-text('Grant access')").click(timeout=1000)
-                else:
-                    page.locator("button:has-text('Continue')").click(timeout=1000)
-            elif page.locator("#logoutbut, button:has-text('Logout')").first.is_visible():
-                page.locator("#logoutbut, button:has-text('Logout')").first.click(timeout=1000)
-        return False
-
-    wait_until(left, f"{user} to get through the provider's pages (now {page.url[:120]})", seconds, every=0.1)
+    with contextlib.suppress(Error):
+        if page.locator("#password").is_visible():
+            if page.locator("#username").is_visible():
+                page.fill("#username", person.name)
+            page.fill("#password", person.password)
+            page.locator("#loginbut").click(timeout=1000)
+        elif "prompt=end_session" in page.url:
+            page.locator("button:has-text('Logout')").first.click(timeout=1000)
+        else:
+            # "Continue" is there before the list of scopes is: what to do is clear only once the page has all it loads.
+            page.wait_for_load_state("networkidle", timeout=5000)
+            boxes = [box for box in page.locator("input[id^=grant-]").all() if not box.is_checked()]
+            if boxes and consent:
+                for box in boxes:
+                    box.check(timeout=1000)
+                page.locator("button:has-text('Grant access')").click(timeout=1000)
+            elif page.locator("button:has-text('Continue')").is_visible():
+                page.locator("button:has-text('Continue')").click(timeout=1000)
 
 
 class DemoPage:
@@ -71,10 +66,24 @@ class DemoPage:
     def ready(self) -> str:
         return self.page.get_attribute("body", "data-ready")
 
+    def _leave_by(self, button: str) -> None:
+        """Clicks a button that leads to the provider, does there what is asked, and waits for the page to be back."""
+        self.page.evaluate("document.body.dataset.ready = 'leaving'")
+        self.page.click(button)
+
+        def back() -> bool:
+            if self.page.url.startswith(self.provider_origin):
+                answer_provider(self.page, self.user)
+                return False
+            with contextlib.suppress(Error):
+                return self.page.get_attribute("body", "data-ready", timeout=200) in ("tools", "signed-out")
+            return False
+
+        wait_until(back, f"{self.user} to come back to the page", 20, every=0.05)
+
     def sign_in(self) -> None:
         self.open()
-        self.page.click("#sign-in")
-        through_provider(self.page, self.provider_origin, self.user)
+        self._leave_by("#sign-in")
         self.page.wait_for_selector("body[data-ready=tools]")
 
     @property
@@ -89,7 +98,8 @@ class DemoPage:
         """Calls a tool by its form and returns what the page shows."""
         form = self.page.locator(f"#tool-{tool}")
         for name, value in arguments.items():
-            form.locator(f"[name={name}]").fill(str(value))
+            field = form.locator(f"[name={name}]")
+            field.select_option(str(value)) if field.evaluate("field => field.tagName") == "SELECT" else field.fill(str(value))
         self.page.evaluate("tool => document.querySelector(`#tool-${tool} .result`)?.remove()", tool)
         form.locator("button").click()
         return self.result(tool)
@@ -99,19 +109,10 @@ class DemoPage:
 
     def give_consent(self) -> None:
         """From the dialog to the provider and back, until the page is there again."""
-        self.page.click("#consent-continue")
-        through_provider(self.page, self.provider_origin, self.user)
-        self.page.wait_for_selector("body[data-ready=tools]")
+        self._leave_by("#consent-continue")
 
     def sign_out(self) -> None:
-        self.page.click("#sign-out")
-
-        def out() -> bool:
-            if self.page.url.startswith(self.provider_origin):
-                through_provider(self.page, self.provider_origin, self.user)
-            return self.page.url.startswith(self.url)
-
-        wait_until(out, "the way back after signing out")
+        self._leave_by("#sign-out")
 
     def secrets_in_page(self) -> dict:
         """What script in the page can read: it must hold no token and no ticket."""

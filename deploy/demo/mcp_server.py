@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import jwt
@@ -28,6 +28,8 @@ ISSUER = os.environ["ISSUER"]
 RESOURCE = os.environ["RESOURCE"]
 BASIC_SCOPE = os.environ["BASIC_SCOPE"]
 FILES_SCOPE = os.environ["FILES_SCOPE"]
+
+Dialect = Literal["challenge", "entra", "json_rpc", "tool_result", "elicitation"]
 
 FILES = {
     "harvey": ["merger-agreement.pdf", "closing-checklist.md", "record-collection.xlsx"],
@@ -94,7 +96,7 @@ def request_headers(ctx: Context) -> dict[str, Any]:
 
 @server.tool()
 async def slow_stream(ctx: Context, seconds: float = 3, interval: float = 0.5) -> str:
-    """Reports progress every `interval` seconds, then answers."""
+    """Reports progress at every interval, then answers."""
     steps = max(1, round(seconds / interval))
     start = time.monotonic()
     for step in range(1, steps + 1):
@@ -104,9 +106,8 @@ async def slow_stream(ctx: Context, seconds: float = 3, interval: float = 0.5) -
 
 
 @server.tool()
-def read_files(dialect: str = "challenge") -> CallToolResult:
-    """Lists your files. Needs a scope you have not granted yet; `dialect` picks how the server says so:
-    challenge, entra, json_rpc, tool_result or elicitation."""
+def read_files(dialect: Dialect = "challenge") -> CallToolResult:
+    """Lists your files. Needs a permission you have not given yet; the dialect is the way in which the server says so."""
     if FILES_SCOPE in get_access_token().scopes:
         files = FILES.get(user(), [])
         return CallToolResult(content=[TextContent(type="text", text=f"{user()}'s files: {', '.join(files)}")],

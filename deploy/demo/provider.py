@@ -100,6 +100,9 @@ class Provider:
             return
         shutil.copytree(WEB_PAGES, pages, ignore=shutil.ignore_patterns("config.json"))
         shutil.copy(WEB_CONFIG, pages / "config.json")
+        # As shipped, the consent page hides its list once any scope was granted, so that a further one is easily overlooked.
+        script = pages / "login.js"
+        script.write_text(script.read_text().replace("forceShowGrant:!1,selectAccount", "forceShowGrant:!0,selectAccount"))
 
     def _make_key(self) -> None:
         private, public = self.state / "sign.pem", self.state / "sign.pub.pem"

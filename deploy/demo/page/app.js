@@ -62,7 +62,9 @@ function card(tool) {
   for (const [name, schema] of properties) {
     const id = `${tool.name}-${name}`;
     const numeric = schema.type === "number" || schema.type === "integer";
-    const input = element("input", { id, name, type: numeric ? "number" : "text", value: schema.default ?? (numeric ? 2 : "") });
+    const input = schema.enum
+      ? element("select", { id, name }, ...schema.enum.map((choice) => element("option", { textContent: choice, selected: choice === schema.default })))
+      : element("input", { id, name, type: numeric ? "number" : "text", value: schema.default ?? (numeric ? 2 : "") });
     if (numeric) input.step = "any";
     form.append(element("div", { className: "field" }, element("label", { htmlFor: id, textContent: name }), input));
   }
