@@ -9,7 +9,7 @@ import pytest
 
 from support.server import Answer
 from support.upstream import JSON, as_event, refuse, result, rpc_error, tool_error, zipped
-from support.visitor import LEGACY, Visitor, consent_required, error_of, give_consent, local_path
+from support.visitor import LEGACY, Visitor, consent_required, error_of, give_consent, local_path, message_of
 
 NEEDS_FILES = 'Bearer error="insufficient_scope", scope="mcp.use files.read", resource_metadata="http://127.0.0.1:9/.well-known/oauth-protected-resource"'
 CLAIMS = {"access_token": {"nbf": {"essential": True, "value": "1767225600"}}}
@@ -50,7 +50,7 @@ def test_a_missing_scope_is_understood_when_told_by(harvey, provider, upstream, 
     answer = harvey.call("files", id=41)
     data = consent_required(answer)
     assert "files.read" in data["scopes"], data
-    assert answer.json()["id"] == 41
+    assert message_of(answer)["id"] == 41
     callback = give_consent(harvey, answer)
     assert callback.status == 303, callback
     asked = provider.authorizations[-1]["scope"].split()

@@ -15,6 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from provider import FILES_SCOPE
 from proxy import ROOT
+from support.server import run
 
 SDK1 = ROOT / ".build" / "venv-mcp1" / "bin" / "python"
 
@@ -37,7 +38,7 @@ def test_sdk_2_calls_tools_as_the_user(stack, real_sign_in, mode):
             total = (await one.call_tool("add", {"a": 1, "b": 2})).content[0].text
             return tools, who, total
 
-    tools, who, total = asyncio.run(work())
+    tools, who, total = run(work())
     assert {"whoami", "add", "read_files"} <= set(tools)
     assert who["user"] == "harvey" and who["name"] == "Harvey Specter"
     assert total == "3"
@@ -54,7 +55,7 @@ def test_sdk_2_hears_progress_while_a_tool_works(stack, real_sign_in, mode):
         async with client(stack, cookie, mode) as one:
             return (await one.call_tool("slow_stream", {"seconds": 1, "interval": 0.25}, progress_callback=progress)).content[0].text
 
-    assert asyncio.run(work()).startswith("kim waited")
+    assert run(work()).startswith("kim waited")
     assert len(heard) == 4
     assert heard[-1] - heard[0] > 0.5, "progress came in one lump"
 
@@ -72,7 +73,7 @@ def test_sdk_2_is_told_which_scope_is_missing_and_where_to_consent(stack, real_s
             except MCPError as error:
                 return error.data
 
-    told = json.dumps(asyncio.run(work()))
+    told = json.dumps(run(work()))
     assert FILES_SCOPE in told and "/auth/continue?i=" in told, told
 
 
@@ -83,7 +84,7 @@ def test_sdk_2_without_a_cookie_fails_at_once_and_reaches_nothing(stack, mode):
             await one.list_tools()
 
     with pytest.raises(BaseException):
-        asyncio.run(asyncio.wait_for(work(), 15))
+        run(work(), 15)
 
 
 def test_sdk_2_sessions_of_two_users_side_by_side(stack, real_sign_in):
@@ -97,7 +98,7 @@ def test_sdk_2_sessions_of_two_users_side_by_side(stack, real_sign_in):
     async def work():
         return await asyncio.gather(*[calls(user, mode) for user in cookies for mode in ("legacy", "2026-07-28")])
 
-    assert asyncio.run(work()) == [{"harvey"}, {"harvey"}, {"kim"}, {"kim"}]
+    assert run(work()) == [{"harvey"}, {"harvey"}, {"kim"}, {"kim"}]
 
 
 def test_the_server_sees_no_cookie_and_no_client_credential(stack, real_sign_in):
@@ -107,7 +108,7 @@ def test_the_server_sees_no_cookie_and_no_client_credential(stack, real_sign_in)
         async with client(stack, cookie, "2026-07-28") as one:
             return (await one.call_tool("request_headers", {})).structured_content["headers"]
 
-    fields = asyncio.run(work())
+    fields = run(work())
     names = [name for name, _ in fields]
     assert "cookie" not in names and names.count("authorization") == 1
     assert cookie.partition("=")[2] not in json.dumps(fields)

@@ -11,7 +11,7 @@ import pytest
 
 from processes import wait_until
 from support.provider import FakeProvider
-from support.server import Answer
+from support.server import Answer, run
 from support.upstream import EchoUpstream, refuse, result, JSON
 from support.visitor import Visitor, consent_required, error_of, give_consent, login_required, tool_call
 
@@ -124,7 +124,7 @@ def test_a_thousand_requests_at_expiry_cause_one_refresh(expired, provider, upst
     async def all_of_them() -> list[bytes]:
         return await asyncio.wait_for(asyncio.gather(*[one() for _ in range(1000)]), 30)
 
-    answers = asyncio.run(all_of_them())
+    answers = run(all_of_them())
     wrong = [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200 ") or b'"text": "harvey"' not in answer]
     assert not wrong, (len(wrong), wrong[0][:500])
     assert refreshes(provider) == 1 and provider.count["reuse"] == 0

@@ -177,12 +177,22 @@ class Visitor:
         return answer.header("mcp-session-id")
 
 
+def message_of(answer: Response) -> dict:
+    """The JSON-RPC message of an answer, be it JSON or the last event of a stream."""
+    kind = (answer.header("content-type") or "").split(";")[0]
+    if kind == "text/event-stream":
+        data = [line.removeprefix("data:").strip() for line in answer.text.splitlines() if line.startswith("data:")]
+        assert data, answer
+        return json.loads(data[-1])
+    assert kind == "application/json", answer
+    return answer.json()
+
+
 def error_of(answer: Response, status: int | None = None) -> dict:
     """The JSON-RPC error of a refusal, checked for its fixed shape."""
     if status is not None:
         assert answer.status == status, answer
-    assert (answer.header("content-type") or "").split(";")[0] == "application/json", answer
-    body = answer.json()
+    body = message_of(answer)
     assert body["jsonrpc"] == "2.0" and "id" in body, body
     assert isinstance(body["error"]["code"], int) and isinstance(body["error"]["message"], str), body
     return body["error"]
