@@ -112,7 +112,7 @@ def test_what_is_no_demand_for_consent_passes_unchanged(harvey, upstream, reply)
 # How callers are told
 
 def test_a_navigation_that_lacks_a_scope_goes_to_the_provider_and_returns_to_its_page(proxy, provider, upstream):
-    one = proxy({"routes": [{"path": "/app", "upstream": f"{upstream.origin}/app", "scope": "app.use"}]})
+    one = proxy({"routes": [{"path": "/app", "upstream": f"{upstream.origin}/app", "scope": "app.use", "mcp": False}]})
     upstream.on_method("GET", lambda request: Answer(200, body=b"page") if "files.read" in provider.scopes_of(request.header("authorization"))
                        else refuse(403, 'Bearer error="insufficient_scope", scope="files.read"')(request))
     harvey = Visitor(one, provider).sign_in()

@@ -370,11 +370,20 @@ def test_a_planted_session_id_is_not_adopted(visitor, provider):
     assert not attacker.signed_in
 
 
-def test_signing_in_again_gives_a_new_session_id_and_ends_the_old_one(visitor, provider):
+def test_signing_in_again_gives_a_new_session_id(visitor, provider):
     harvey = visitor().sign_in()
     name, first = session_cookie(harvey)
     harvey.sign_in()
     assert session_cookie(harvey)[1] != first
+    assert harvey.who() == "harvey"
+
+
+def test_signing_in_as_somebody_else_ends_the_first_ones_session(visitor, provider):
+    browser = visitor("harvey").sign_in()
+    name, first = session_cookie(browser)
+    browser.user = "kim"
+    browser.sign_in()
+    assert browser.who() == "kim"
     old = visitor()
     old.cookies[name] = first
     assert not old.signed_in
@@ -433,7 +442,10 @@ def test_when_another_user_comes_back_from_consent_nothing_of_the_first_one_stay
     harvey.user = "kim"
     answer = give_consent(harvey, refusal)
     assert answer.status in (303, 400, 403), answer
-    if harvey.cookies and harvey.signed_in:
+    first = Visitor(harvey.proxy, provider, "harvey")
+    first.cookies = {next(iter(harvey.cookies)): old_cookie}
+    assert not first.signed_in
+    if harvey.signed_in:
         assert harvey.who() == "kim"
         fields, body = rpc("tools/list", era="2025-11-25")
         assert harvey.request("POST", "/mcp", fields | {"Mcp-Session-Id": mcp_session}, body).status == 404

@@ -225,7 +225,7 @@ def test_an_ended_grant_asks_for_a_new_sign_in_and_then_works_again(expired, pro
 
 
 def test_a_navigation_with_an_ended_grant_goes_to_sign_in_and_comes_back(proxy, provider, upstream):
-    one = proxy(SHORT | {"routes": [{"path": "/app", "upstream": f"{upstream.origin}/app", "scope": "app.use"}]})
+    one = proxy(SHORT | {"routes": [{"path": "/app", "upstream": f"{upstream.origin}/app", "scope": "app.use", "mcp": False}]})
     harvey = Visitor(one, provider)
     expire(provider, harvey)
     provider.refresh_mode = "invalid_grant"
