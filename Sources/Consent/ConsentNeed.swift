@@ -88,6 +88,15 @@ public struct ConsentNeed: Sendable, Hashable {
     self.correlation = correlation
   }
 
+  /// The need once a fresh token was refused as well: a server that names scopes the token does not have wants these, even
+  /// when it calls the token invalid.
+  public func afterRefresh(granted: [String]) -> ConsentNeed {
+    guard case .reauth = kind, !ScopeList.missing(scopes, from: granted).isEmpty else { return self }
+    var need = self
+    need.kind = .consent
+    return need
+  }
+
   /// Whether a new authorization request by this proxy can change the outcome. When not, the upstream's answer is better
   /// passed on as it is.
   public var isRepairable: Bool {

@@ -69,9 +69,28 @@ public struct ConsentWatch: Sendable {
   }
 
   private func parse(_ buffer: borrowing Buffer, _ range: Range<Int>) -> ConsentFinding? {
+    guard (try? Self.isFailure(buffer, range)) == true else { return nil }
     let limits = JSONLimits(depth: Self.maxDepth, bytes: maxBytes)
     guard let message = (try? JSONValue.parse(buffer, range, limits: limits))?.object else { return nil }
     return MessageDialects(providerOrigins: providerOrigins).finding(in: message)
+  }
+
+  /// Whether the message is an error, a failed tool result or a wish for input, judged in place: a long good result that
+  /// speaks of errors is not built into a tree.
+  private static func isFailure(_ buffer: borrowing Buffer, _ range: Range<Int>) throws(JSONError) -> Bool {
+    guard var members = JSONScanner(object: buffer, range, maxDepth: maxDepth) else { return false }
+    while let member = try members.nextMember(buffer) {
+      // Nobody escapes these names; if somebody does, the tree tells.
+      if member.keyHasEscapes || buffer.equals(member.key, "error") { return true }
+      guard buffer.equals(member.key, "result"),
+        var parts = JSONScanner(object: buffer, member.value.range, maxDepth: maxDepth)
+      else { continue }
+      while let part = try parts.nextMember(buffer) {
+        if part.keyHasEscapes || buffer.equals(part.value.content, "input_required") { return true }
+        if buffer.equals(part.key, "isError"), buffer.equals(part.value.range, "true") { return true }
+      }
+    }
+    return false
   }
 
   /// Deeper messages are passed on unread.
