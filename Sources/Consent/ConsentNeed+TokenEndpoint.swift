@@ -1,11 +1,12 @@
 public import OAuth
 
 extension ConsentNeed {
-  /// What a refusal of the token endpoint asks for (RFC 6749 §5.2, OpenID Connect Core §3.1.2.6, and the dialects of Entra,
-  /// Auth0 and Keycloak). Always an answer: what is unknown is a fault of the installation.
+  /// What a refusal of the token endpoint asks for (RFC 6749 §5.2, OpenID Connect Core §3.1.2.6, and the
+  /// dialects of Entra, Auth0 and Keycloak). Always an answer: what is unknown is a fault of the
+  /// installation.
   ///
-  /// The order is claims, then `error`, then `suberror`; Entra's numbers only break ties, except those that say that no
-  /// consent page can help.
+  /// The order is claims, then `error`, then `suberror`; Entra's numbers only break ties, except those that
+  /// say that no consent page can help.
   public static func from(_ error: TokenEndpointError) -> ConsentNeed {
     let numbers = error.errorCodes + ErrorText.segments(error.description ?? "").compactMap(EntraCode.number)
     let claims = error.claims.flatMap { ClaimsRequest.object($0) == nil ? nil : $0 }

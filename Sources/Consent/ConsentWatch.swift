@@ -10,11 +10,11 @@ public struct ConsentFinding: Sendable, Hashable {
   public let id: [UInt8]
 }
 
-/// Looks for demands for consent in the answers of an MCP server: JSON-RPC errors, tool results and elicitations, in a
-/// JSON body or as a server-sent event.
+/// Looks for demands for consent in the answers of an MCP server: JSON-RPC errors, tool results and
+/// elicitations, in a JSON body or as a server-sent event.
 ///
-/// A pure value made once from the configuration. What is not understood, too long, or no single answer is no finding, and
-/// the answer passes untouched.
+/// A pure value made once from the configuration. What is not understood, too long, or no single answer is no
+/// finding, and the answer passes untouched.
 public struct ConsentWatch: Sendable {
   /// A longer message is not looked at, in bytes.
   public let maxBytes: Int
@@ -29,7 +29,8 @@ public struct ConsentWatch: Sendable {
     self.maxBytes = maxBytes
   }
 
-  /// Whether the bytes can contain a demand at all: they hold an error, a failed tool result, or a wish for input.
+  /// Whether the bytes can contain a demand at all: they hold an error, a failed tool result, or a wish for
+  /// input.
   ///
   /// Three searches, no parsing: this is all that an ordinary answer costs.
   public static func mightNeedConsent(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
@@ -75,8 +76,8 @@ public struct ConsentWatch: Sendable {
     return MessageDialects(providerOrigins: providerOrigins).finding(in: message)
   }
 
-  /// Whether the message is an error, a failed tool result or a wish for input, judged in place: a long good result that
-  /// speaks of errors is not built into a tree.
+  /// Whether the message is an error, a failed tool result or a wish for input, judged in place: a long good
+  /// result that speaks of errors is not built into a tree.
   private static func isFailure(_ buffer: borrowing Buffer, _ range: Range<Int>) throws(JSONError) -> Bool {
     guard var members = JSONScanner(object: buffer, range, maxDepth: maxDepth) else { return false }
     while let member = try members.nextMember(buffer) {
