@@ -27,6 +27,7 @@ public final class HTTPServer {
   private var openCount = 0
   /// Work space of the loop's connections: empty between two uses.
   var scratch = Buffer()
+  var readScratch = Buffer()
   var eventScratch = Buffer()
   var dateLine = DateLine()
 
