@@ -56,7 +56,8 @@ public final class HTTPServer {
 
   /// Begins to listen.
   public func listen(on address: SocketAddress, backlog: Int32 = 1024) throws(ReactorError) {
-    listener = try Listener(loop: loop, address: address, backlog: backlog, tls: tls) { [unowned self] stream in
+    listener = try Listener(loop: loop, address: address, backlog: backlog, tls: tls) {
+      [unowned self] stream in
       accept(stream)
     }
   }

@@ -96,7 +96,8 @@ public final class UpstreamPool {
     connection.answered += 1
     connection.disarm()
     // Read readiness that was not used up may hide the end of the stream or stray bytes.
-    guard !isClosed, !connection.peerHasEnded, !connection.isReadable || connection.stream.isIdleAlive() else {
+    guard !isClosed, !connection.peerHasEnded, !connection.isReadable || connection.stream.isIdleAlive()
+    else {
       return close(connection)
     }
     connection.isReadable = false
