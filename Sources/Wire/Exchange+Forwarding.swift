@@ -1,0 +1,236 @@
+internal import Basics
+internal import HTTP
+internal import Reactor
+
+// The request's way to an upstream.
+extension Exchange {
+  /// Sends ``upstreamHead`` and the body to an upstream of `pool`. A collected body goes with its length; a body still
+  /// streaming keeps its framing. May be called again after ``AnswerPlan/discard``, in
+  /// ``ExchangeHandler/answerCollected(_:)`` and ``ExchangeHandler/upstreamFailed(_:_:)`` where ``canReplay`` is true.
+  public func forward(to pool: UpstreamPool) {
+    guard !hasBegun, case .deciding = phase, connection != nil else { return }
+    if isDecidingPlan {
+      forwardNext = pool
+      return
+    }
+    if let upstream { detach(upstream, reusable: false) }
+    guard canReplay || !hasStreamedBody else {
+      return fail(UpstreamFailure(.closedEarly, "the request body is not held and cannot be sent again"))
+    }
+    if stats.forwardedAt == nil { stats.forwardedAt = loop.now }
+    self.pool = pool
+    hasRetried = false
+    phase = .waiting
+    pool.acquire(self, fresh: false)
+  }
+
+  /// A connection for the waiting request.
+  func attach(_ connection: UpstreamConnection) {
+    upstream = connection
+    phase = .awaitingHead
+    stats.attempts += 1
+    stats.reusedConnection = connection.answered > 0
+    stats.connectedAt = loop.now
+    answer.reset()
+    answerBytes.removeAll()
+    answerRest.removeAll()
+    answerBody.removeAll()
+    clientHead.removeAll()
+    interimCount = 0
+    composeRequest(connection)
+    self.connection?.drive()
+  }
+
+  // Head, framing and, where it is held and small, the body, so that one write sends all.
+  private func composeRequest(_ upstream: UpstreamConnection) {
+    upstream.out.removeAll()
+    upstream.out.append(from: upstreamHead)
+    if let range = bodyInPlace {
+      requestSource = .nothing
+      if !range.isEmpty || request.framing != .none || request.method.hasBodyByCustom {
+        AnswerHead.appendContentLength(UInt64(range.count), to: &upstream.out)
+      }
+      upstream.out.append("\r\n" as StaticString)
+      if range.count <= Self.joinedBodyBytes {
+        upstream.out.append(from: requestBytes, range)
+      } else {
+        requestSource = .held(sent: 0)
+      }
+    } else if connection?.input == .complete {
+      requestSource = collected.isEmpty ? .nothing : .held(sent: 0)
+      AnswerHead.appendContentLength(UInt64(collected.count), to: &upstream.out)
+      upstream.out.append("\r\n" as StaticString)
+    } else {
+      requestSource = collected.isEmpty ? .streaming : .collectedThenStreaming
+      if case .length(let count) = request.framing {
+        AnswerHead.appendContentLength(count, to: &upstream.out)
+      } else {
+        AnswerHead.appendChunked(to: &upstream.out)
+      }
+      upstream.out.append("\r\n" as StaticString)
+    }
+  }
+
+  /// Makes all progress between the client and the upstream connection. Whether anything moved.
+  func pumpUpstream() -> Bool {
+    guard let upstream else { return false }
+    let hasWritten = pumpRequest(upstream)
+    guard self.upstream === upstream else { return true }
+    return pumpAnswer(upstream) || hasWritten
+  }
+
+  /// A deadline of the upstream connection has passed.
+  func upstreamTimedOut(_ upstream: UpstreamConnection) {
+    guard self.upstream === upstream else { return }
+    let what = upstream.requestIsWritten ? "no answer in time" : "request not taken in time"
+    if hasBegun { truncate() } else { fail(UpstreamFailure(.timeoutHeaders, what)) }
+  }
+
+  /// The client left and the answer is read on for the upstream's sake.
+  func answerIsAbandoned() {
+    guard let upstream, answer.isComplete else { return }
+    upstream.noteBodyProgress()
+  }
+
+  /// Moves request bytes towards the upstream. Whether anything moved.
+  func pumpRequest(_ upstream: UpstreamConnection) -> Bool {
+    var moved = false
+    while !upstream.requestIsWritten, !upstream.writeIsBroken, self.upstream === upstream {
+      if upstream.out.count < Self.refillBelow, !isSourceDry {
+        guard refill(upstream, &moved) else { return moved }
+      }
+      guard !upstream.out.isEmpty else {
+        if case .nothing = requestSource {
+          upstream.requestIsWritten = true
+          upstream.armForAnswer()
+        }
+        return moved
+      }
+      guard upstream.isWritable else {
+        upstream.armForProgress()
+        return moved
+      }
+      switch upstream.write() {
+      case .bytes:
+        moved = true
+        upstream.armForProgress()
+      case .wouldBlock, .endOfStream: break
+      case .failed:
+        // The answer may be here all the same; reading decides.
+        upstream.writeIsBroken = true
+        upstream.isReadable = true
+        return true
+      }
+    }
+    return moved
+  }
+
+  private var isSourceDry: Bool {
+    if case .nothing = requestSource { true } else { false }
+  }
+
+  /// Takes the next part of the body. False when the exchange has failed over it.
+  private func refill(_ upstream: UpstreamConnection, _ moved: inout Bool) -> Bool {
+    switch requestSource {
+    case .nothing: return true
+    case .held(let sent):
+      let next = min(bodyCount, sent + Self.refillBytes)
+      if let range = bodyInPlace {
+        upstream.out.append(from: requestBytes, range.lowerBound + sent..<range.lowerBound + next)
+      } else {
+        upstream.out.append(from: collected, sent..<next)
+      }
+      requestSource = next == bodyCount ? .nothing : .held(sent: next)
+      return true
+    case .collectedThenStreaming:
+      if request.framing == .chunked {
+        upstream.out.appendChunk(from: collected, 0..<collected.count)
+      } else {
+        upstream.out.append(from: collected)
+      }
+      hasStreamedBody = true
+      collected.removeAll()
+      requestSource = .streaming
+      return true
+    case .streaming: return refillFromClient(upstream, &moved)
+    }
+  }
+
+  private func refillFromClient(_ upstream: UpstreamConnection, _ moved: inout Bool) -> Bool {
+    guard let connection else { return false }
+    let outcome: ServerConnection.BodyOutcome
+    if request.framing == .chunked {
+      outcome = connection.pullChunk(into: &upstream.out)
+    } else {
+      outcome = connection.pullBody(into: &upstream.out, atMost: Self.refillBytes)
+    }
+    switch outcome {
+    case .progressed:
+      hasStreamedBody = true
+      moved = true
+      if let bodyLimit, connection.bodyReader.delivered > bodyLimit {
+        failRequest(UpstreamFailure(.requestTooLong, "request body longer than \(bodyLimit) bytes"))
+        return false
+      }
+    case .finished:
+      if request.framing == .chunked {
+        Trailers.appendLastChunk(connection.bodyReader.trailer, to: &upstream.out)
+      }
+      requestSource = .nothing
+      moved = true
+    case .wouldBlock: break
+    case .malformed(let error):
+      failRequest(UpstreamFailure(.requestMalformed, error.description))
+      return false
+    case .ended:
+      connection.clientLeft()
+      return false
+    }
+    return true
+  }
+
+  /// The request itself turned out bad while it was streaming.
+  func failRequest(_ failure: UpstreamFailure) {
+    connection?.mustClose = true
+    if hasBegun { truncate() } else { fail(failure) }
+  }
+
+  /// Nothing was sent to the client: the handler answers.
+  func fail(_ failure: UpstreamFailure) {
+    if let upstream { detach(upstream, reusable: false) }
+    guard let connection else { return }
+    if case .discarding = phase { return connection.endDiscarding() }
+    guard canBeginAnswer else { return }
+    phase = .deciding
+    connection.server?.handler.upstreamFailed(self, failure)
+    connection.drive()
+  }
+
+  /// Part of the answer was sent: the client must not take it for the whole.
+  func truncate() {
+    if let upstream { detach(upstream, reusable: false) }
+    if case .discarding = phase { connection?.endDiscarding() }
+    connection?.abort(.answerTruncated)
+  }
+
+  /// Lets go of an upstream connection; `reusable` when request and answer are complete on it.
+  func detach(_ upstream: UpstreamConnection, reusable: Bool) {
+    self.upstream = nil
+    upstream.exchange = nil
+    if reusable {
+      pool?.release(upstream)
+    } else {
+      pool?.close(upstream)
+    }
+  }
+
+  /// Bodies up to this size are copied behind the head: one write beats one copy.
+  private static let joinedBodyBytes = 64 * 1024
+  private static let refillBelow = 16 * 1024
+  private static let refillBytes = 64 * 1024
+}
+
+extension Method {
+  /// Whether a request without a body says so by `Content-Length: 0` (RFC 9110 §8.6).
+  var hasBodyByCustom: Bool { self == .post || self == .put || self == .patch }
+}

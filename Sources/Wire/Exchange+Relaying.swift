@@ -1,0 +1,329 @@
+internal import Basics
+internal import HTTP
+internal import Reactor
+
+// The answer's way back.
+extension Exchange {
+  /// After ``ExchangeHandler/answerCollected(_:)`` or ``ExchangeHandler/answerTooLong(_:)``: sends
+  /// ``clientHead`` and ``answerBody``, then whatever still comes from the upstream.
+  public func relayCollected() {
+    guard case .deciding = phase, !hasBegun, answer.isComplete, let connection else { return }
+    if upstream != nil {
+      // The rest streams on behind what was collected.
+      beginRelay(connection)
+      appendPayload(connection)
+      phase = .relaying
+    } else {
+      connection.decideKeepAlive()
+      commitHead(connection)
+      if request.method == .head || !AnswerHead.allowsBody(answer.status) {
+        appendLengthOfNoBody(connection)
+        connection.finishHead()
+      } else {
+        AnswerHead.appendContentLength(UInt64(answerBody.count), to: &connection.out)
+        connection.finishHead()
+        connection.out.append(from: answerBody)
+      }
+      answerBody.removeAll()
+      phase = .answered
+    }
+    connection.drive()
+  }
+
+  private func appendPayload(_ connection: ServerConnection) {
+    if clientFraming == .chunked {
+      connection.out.appendChunk(from: answerBody, 0..<answerBody.count)
+    } else {
+      connection.out.append(from: answerBody)
+    }
+    answerBody.removeAll()
+  }
+
+  /// Takes in what the upstream sends. Whether anything moved.
+  func pumpAnswer(_ upstream: UpstreamConnection) -> Bool {
+    var moved = false
+    while self.upstream === upstream {
+      let progressed: Bool
+      switch phase {
+      case .awaitingHead: progressed = pumpHead(upstream)
+      case .collecting(let limit): progressed = pumpCollected(upstream, limit)
+      case .relaying: progressed = pumpRelay(upstream)
+      case .relayingEvents: progressed = pumpEvents(upstream)
+      case .discarding:
+        progressed = answer.isComplete ? pumpDiscarded(upstream) : pumpHead(upstream)
+      case .idle, .deciding, .collectingBody, .waiting, .localStream, .answered: return moved
+      }
+      guard progressed else { return moved }
+      moved = true
+    }
+    return moved
+  }
+
+  // MARK: The head
+
+  private func pumpHead(_ upstream: UpstreamConnection) -> Bool {
+    guard let pool else { return false }
+    if !answerBytes.isEmpty {
+      do throws(HTTPError) {
+        if try answer.parse(answerBytes, limits: pool.settings.headLimits, requestMethod: request.method) {
+          return headArrived(upstream)
+        }
+      } catch {
+        fail(UpstreamFailure(.badResponse, error.description))
+        return true
+      }
+    }
+    switch upstream.read(into: &answerBytes) {
+    case .bytes: return true
+    case .wouldBlock: return false
+    case .endOfStream: answerEnded(upstream, isClean: true, "connection closed before the answer's head")
+    case .failed(let code): answerEnded(upstream, isClean: false, "connection failed: \(code)")
+    }
+    return true
+  }
+
+  private func headArrived(_ upstream: UpstreamConnection) -> Bool {
+    if answer.isInterim {
+      // 100 is swallowed, since the body goes without waiting for it; 103 and the like are dropped.
+      interimCount += 1
+      guard interimCount <= Self.maxInterim else {
+        fail(UpstreamFailure(.badResponse, "more than \(Self.maxInterim) interim responses"))
+        return true
+      }
+      answerBytes.consume(answer.byteCount)
+      answer.reset()
+      return true
+    }
+    guard answer.status != 101 else {
+      fail(UpstreamFailure(.badResponse, "protocol switch that nobody asked for"))
+      return true
+    }
+    stats.upstreamStatus = answer.status
+    stats.answeredAt = loop.now
+    if answerBytes.count > answer.byteCount {
+      answerRest.append(from: answerBytes, answer.byteCount..<answerBytes.count)
+      answerBytes.truncate(to: answer.byteCount)
+    }
+    answerReader.begin(answer.framing, errorStatus: 502)
+    if case .discarding = phase { return true }
+    phase = .deciding
+    upstream.disarm()
+    guard let connection, let handler = connection.server?.handler else { return false }
+    isDecidingPlan = true
+    let plan = handler.answerHead(self)
+    isDecidingPlan = false
+    follow(plan, upstream, connection)
+    return true
+  }
+
+  private func follow(_ plan: AnswerPlan, _ upstream: UpstreamConnection, _ connection: ServerConnection) {
+    guard self.upstream === upstream else { return }
+    guard case .deciding = phase else {
+      // The handler has answered by itself.
+      return settle(upstream)
+    }
+    switch plan {
+    case .relay:
+      beginRelay(connection)
+      phase = .relaying
+      upstream.armForBody(paused: false)
+    case .relayEvents(let maxEventBytes, let keepAlive):
+      guard let coding = ContentCoding(of: answer, answerBytes) else {
+        return fail(UpstreamFailure(.badResponse, "event stream with an unknown content coding"))
+      }
+      beginRelay(connection, asEvents: true)
+      guard answer.framing != .none else {
+        phase = .relaying
+        return
+      }
+      events = EventRelay(maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding)
+      phase = .relayingEvents
+      connection.armKeepAlive()
+      upstream.armForEvents()
+    case .collect(let limit):
+      answerBody.removeAll()
+      phase = .collecting(limit: limit)
+      upstream.armForBody(paused: false)
+    case .discard:
+      settle(upstream)
+      if let next = forwardNext {
+        forwardNext = nil
+        forward(to: next)
+      }
+    }
+  }
+
+  /// Lets go of an answer nobody needs: the connection is kept when the whole of it is here.
+  private func settle(_ upstream: UpstreamConnection) {
+    guard let connection, let server = connection.server else { return detach(upstream, reusable: false) }
+    var isWhole = false
+    do throws(HTTPError) {
+      while !answerReader.isFinished,
+        try answerReader.pull(from: &answerRest, into: &server.scratch, atMost: .max)
+      {}
+      isWhole = answerReader.isFinished
+    } catch {}
+    server.scratch.removeAll()
+    detach(upstream, reusable: isWhole && canKeep(upstream))
+  }
+
+  // MARK: Streaming
+
+  /// Sends the head. An event stream may change on its way, so it never keeps its length.
+  private func beginRelay(_ connection: ServerConnection, asEvents: Bool = false) {
+    commitHead(connection)
+    switch answer.framing {
+    case .none: clientFraming = .none
+    case .length(let count) where !asEvents:
+      clientFraming = .length
+      AnswerHead.appendContentLength(count, to: &connection.out)
+    case .length, .chunked, .untilClose:
+      beginUnknownLength(connection)
+      if clientFraming == .chunked { AnswerHead.appendChunked(to: &connection.out) }
+    }
+    if clientFraming == .none { appendLengthOfNoBody(connection) }
+    connection.decideKeepAlive()
+    connection.finishHead()
+  }
+
+  private func commitHead(_ connection: ServerConnection) {
+    stats.status = answer.status
+    hasBegun = true
+    connection.out.append(from: clientHead)
+  }
+
+  /// HEAD and 304 may say the length of the body they leave out (RFC 9110 §8.6).
+  private func appendLengthOfNoBody(_ connection: ServerConnection) {
+    guard request.method == .head || answer.status == 304, let count = answer.contentLength else { return }
+    AnswerHead.appendContentLength(count, to: &connection.out)
+  }
+
+  private func pumpRelay(_ upstream: UpstreamConnection) -> Bool {
+    guard let connection, let server = connection.server else { return false }
+    if answerReader.isFinished {
+      finishRelay(upstream, connection)
+      return true
+    }
+    guard connection.out.count < server.limits.highWaterBytes else {
+      upstream.armForBody(paused: true)
+      return false
+    }
+    do throws(HTTPError) {
+      let pulled: Bool
+      if clientFraming == .chunked {
+        pulled = try answerReader.pull(from: &answerRest, into: &server.scratch, atMost: Self.pieceBytes)
+        connection.out.appendChunk(from: server.scratch, 0..<server.scratch.count)
+        server.scratch.removeAll()
+      } else {
+        pulled = try answerReader.pull(from: &answerRest, into: &connection.out, atMost: Self.pieceBytes)
+      }
+      if pulled { return true }
+    } catch {
+      server.scratch.removeAll()
+      return truncated(error.description)
+    }
+    return readMore(upstream)
+  }
+
+  func finishRelay(_ upstream: UpstreamConnection, _ connection: ServerConnection) {
+    if clientFraming == .chunked {
+      Trailers.appendLastChunk(answerReader.trailer, to: &connection.out)
+    }
+    phase = .answered
+    detach(upstream, reusable: canKeep(upstream))
+  }
+
+  private func truncated(_ detail: String) -> Bool {
+    if hasBegun { truncate() } else { fail(UpstreamFailure(.badResponse, detail)) }
+    return true
+  }
+
+  /// Reads the next bytes of the body. Whether anything changed.
+  func readMore(_ upstream: UpstreamConnection) -> Bool {
+    switch upstream.read(into: &answerRest) {
+    case .bytes:
+      upstream.noteBodyProgress()
+      return true
+    case .wouldBlock: return false
+    case .endOfStream: answerEnded(upstream, isClean: true, "connection closed inside the answer's body")
+    case .failed(let code): answerEnded(upstream, isClean: false, "connection failed: \(code)")
+    }
+    return true
+  }
+
+  /// The upstream's byte stream is over.
+  private func answerEnded(_ upstream: UpstreamConnection, isClean: Bool, _ detail: String) {
+    upstream.isEnded = true
+    if answer.isComplete {
+      if isClean, answerReader.endOfInput() { return }
+      if hasBegun { return truncate() }
+      return fail(UpstreamFailure(.closedEarly, detail))
+    }
+    if answerBytes.isEmpty, interimCount == 0, maySendAgain(upstream), let pool {
+      hasRetried = true
+      detach(upstream, reusable: false)
+      phase = .waiting
+      return pool.acquire(self, fresh: true)
+    }
+    fail(UpstreamFailure(.closedEarly, detail))
+  }
+
+  /// The one safe retry: the connection was a kept-alive one that died before any byte of the answer, and either the
+  /// method is idempotent or the upstream cannot have had the whole request (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+  private func maySendAgain(_ upstream: UpstreamConnection) -> Bool {
+    guard case .awaitingHead = phase, !hasRetried, upstream.answered > 0, canReplay else { return false }
+    return request.method.isIdempotent || !upstream.requestIsWritten
+  }
+
+  /// Whether another request may follow on the connection: everything of this one is done, and nothing is left over.
+  private func canKeep(_ upstream: UpstreamConnection) -> Bool {
+    answer.isKeepAlive && answerReader.isFinished && answerRest.isEmpty && upstream.requestIsWritten
+      && !upstream.writeIsBroken && !upstream.isEnded
+  }
+
+  // MARK: Collecting and discarding
+
+  private func pumpCollected(_ upstream: UpstreamConnection, _ limit: Int) -> Bool {
+    // A length that says it in advance is believed.
+    guard answerBody.count <= limit, answerReader.remaining ?? 0 <= UInt64(limit) else {
+      phase = .deciding
+      upstream.disarm()
+      connection?.server?.handler.answerTooLong(self)
+      return true
+    }
+    if answerReader.isFinished {
+      phase = .deciding
+      detach(upstream, reusable: canKeep(upstream))
+      connection?.server?.handler.answerCollected(self)
+      return true
+    }
+    do throws(HTTPError) {
+      if try answerReader.pull(from: &answerRest, into: &answerBody, atMost: limit - answerBody.count + 1) {
+        return true
+      }
+    } catch {
+      return truncated(error.description)
+    }
+    return readMore(upstream)
+  }
+
+  private func pumpDiscarded(_ upstream: UpstreamConnection) -> Bool {
+    if answerReader.isFinished {
+      detach(upstream, reusable: canKeep(upstream))
+      connection?.endDiscarding()
+      return true
+    }
+    do throws(HTTPError) {
+      let pulled = try answerReader.pull(from: &answerRest, into: &answerBody, atMost: Self.pieceBytes)
+      answerBody.removeAll()
+      if pulled { return true }
+    } catch {
+      return truncated(error.description)
+    }
+    return readMore(upstream)
+  }
+
+  /// One piece of a body on its way through.
+  static let pieceBytes = 64 * 1024
+  private static let maxInterim = 16
+}

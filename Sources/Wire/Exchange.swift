@@ -1,0 +1,203 @@
+public import Basics
+public import HTTP
+public import Reactor
+
+/// One request and its answer.
+///
+/// Owner: the loop of its connection. The object lives as long as the connection and is used for each of its
+/// exchanges in turn, so that nothing is allocated per request; ``sequence`` tells them apart. Methods called when
+/// there is nothing left to do (the client left, the answer is complete) do nothing.
+public final class Exchange {
+  /// Who has to act.
+  enum Phase {
+    /// Nobody: between exchanges, or over.
+    case idle
+    /// The handler.
+    case deciding
+    /// The client sends the body the handler asked for, up to the limit.
+    case collectingBody(limit: Int)
+    /// A pool has it in its waiting line.
+    case waiting
+    /// The request is on its way; the answer's head is awaited.
+    case awaitingHead
+    /// The answer's body is collected for the handler.
+    case collecting(limit: Int)
+    /// The answer streams to the client.
+    case relaying
+    /// The answer streams to the client event by event.
+    case relayingEvents
+    /// The handler streams its own answer.
+    case localStream
+    /// The client left; the upstream's answer is read to its end.
+    case discarding
+    /// The whole answer stands in the connection's output.
+    case answered
+  }
+
+  /// Where the rest of the request body comes from, as far as the upstream is concerned.
+  enum RequestSource {
+    /// There is no rest.
+    case nothing
+    /// Held completely; sent up to the offset.
+    case held(sent: Int)
+    /// First what was collected of it, then what the client still sends.
+    case collectedThenStreaming
+    /// What the client still sends.
+    case streaming
+  }
+
+  /// How the answer is framed for the client.
+  enum ClientFraming { case none, length, chunked, untilClose }
+
+  /// The loop everything happens on.
+  public let loop: EventLoop
+  /// The client's address.
+  public let peer: SocketAddress
+  /// Whether the client speaks TLS.
+  public let isTLS: Bool
+  /// The host name of the client's TLS hello.
+  public internal(set) var serverName: String?
+  /// Grows by one with each request of the connection: what a handler compares when it comes back later.
+  public internal(set) var sequence: UInt64 = 0
+  /// When the request's head was complete.
+  public internal(set) var startedAt: MonotonicTime
+  /// The handler's own object. Stays from one exchange of the connection to the next.
+  public var context: AnyObject?
+
+  /// The request's head; offsets into ``requestBytes``.
+  public internal(set) var request = RequestHead()
+  /// The head's bytes at its start; bytes behind the head may follow.
+  public internal(set) var requestBytes = Buffer()
+  /// The collected body, unless it arrived with the head: see ``withBody(_:)``.
+  @usableFromInline var collected = Buffer()
+  /// Where the whole body stands in ``requestBytes`` when it arrived with the head.
+  @usableFromInline var bodyInPlace: Range<Int>?
+  /// Most bytes of a request body that may stream upstream; passing it is
+  /// ``UpstreamFailure/Kind/requestTooLong``. Reset to nil (no limit) before each exchange.
+  public var bodyLimit: UInt64?
+
+  /// The request line and fields for the upstream, each line with its CRLF, without the final empty line: written by
+  /// the handler before ``forward(to:)``. Never `Content-Length`, `Transfer-Encoding` or `Connection`.
+  public var upstreamHead = Buffer()
+
+  /// The upstream's answer; offsets into ``answerBytes``.
+  public internal(set) var answer = ResponseHead()
+  /// The answer's head as received.
+  public internal(set) var answerBytes = Buffer()
+  /// The collected body of the answer. The handler may change it before ``relayCollected()``.
+  public var answerBody = Buffer()
+  /// The status line and fields for the client, written by the handler; see ``ExchangeHandler/answerHead(_:)``.
+  public var clientHead = Buffer()
+
+  /// What a disconnect means for the upstream. Reset to ``ClientGonePolicy/abortUpstream`` before each exchange.
+  public var onClientGone = ClientGonePolicy.abortUpstream
+  /// What the end of the client's byte stream means. Reset to ``EndOfInputPolicy/answerAnyway`` before each exchange;
+  /// event streams and local streams always take it as a disconnect.
+  public var endOfInput = EndOfInputPolicy.answerAnyway
+  /// Whether a drain of the server ends this stream at once instead of waiting for it. For streams that are not the
+  /// answer to something, such as MCP's GET streams. Reset to false before each exchange.
+  public var endsOnDrain = false
+
+  /// Numbers about this exchange.
+  public internal(set) var stats = ExchangeStats()
+
+  var connection: ServerConnection?
+  var phase = Phase.idle
+  var requestSource = RequestSource.nothing
+  var pool: UpstreamPool?
+  var upstream: UpstreamConnection?
+  var hasRetried = false
+  var isDecidingPlan = false
+  var forwardNext: UpstreamPool?
+  var interimCount = 0
+  var answerReader = BodyReader()
+  var answerRest = Buffer()
+  var clientFraming = ClientFraming.none
+  var hasBegun = false
+  var events: EventRelay?
+
+  init(loop: EventLoop, peer: SocketAddress, isTLS: Bool) {
+    self.loop = loop
+    self.peer = peer
+    self.isTLS = isTLS
+    startedAt = loop.now
+  }
+
+  /// Shows the request's head and its bytes together with ``upstreamHead``. Entering once is cheaper than one access to
+  /// this object per line written.
+  @inlinable public func withRequest<R>(
+    _ body: (borrowing RequestHead, borrowing Buffer, inout Buffer) -> R
+  ) -> R {
+    body(request, requestBytes, &upstreamHead)
+  }
+
+  /// Shows the answer's head and its bytes together with ``clientHead``.
+  @inlinable public func withAnswer<R>(
+    _ body: (borrowing ResponseHead, borrowing Buffer, inout Buffer) -> R
+  ) -> R {
+    body(answer, answerBytes, &clientHead)
+  }
+
+  /// The request body, complete or as far as it was collected.
+  @inlinable public func withBody<R>(_ body: (borrowing Buffer, Range<Int>) -> R) -> R {
+    if let range = bodyInPlace { return body(requestBytes, range) }
+    return body(collected, 0..<collected.count)
+  }
+
+  /// Bytes of the body ``withBody(_:)`` shows.
+  public var bodyCount: Int { bodyInPlace?.count ?? collected.count }
+
+  /// Whether the whole request body is held, so that the request can be sent again.
+  public var canReplay: Bool { bodyInPlace != nil || (connection?.input == .complete && !hasStreamedBody) }
+
+  /// Whether body bytes went upstream without being kept.
+  var hasStreamedBody = false
+
+  /// Answer bytes the client has not taken yet. A handler that streams keeps this small.
+  public var pendingBytes: Int { connection?.out.count ?? 0 }
+
+  /// Whether the exchange is over: acting on it does nothing.
+  public var isOver: Bool {
+    switch phase {
+    case .idle, .discarding, .answered: true
+    default: false
+    }
+  }
+
+  /// Ready for the next request of the connection.
+  func reset() {
+    request.reset()
+    collected.removeAll()
+    bodyInPlace = nil
+    bodyLimit = nil
+    upstreamHead.removeAll()
+    answer.reset()
+    answerBytes.removeAll()
+    answerBody.removeAll()
+    answerRest.removeAll()
+    clientHead.removeAll()
+    onClientGone = .abortUpstream
+    endOfInput = .answerAnyway
+    endsOnDrain = false
+    phase = .idle
+    requestSource = .nothing
+    pool = nil
+    hasRetried = false
+    forwardNext = nil
+    interimCount = 0
+    hasBegun = false
+    hasStreamedBody = false
+    events = nil
+  }
+
+  /// Gives back memory that a quiet connection does not need.
+  func releaseStorage() {
+    collected.releaseStorage()
+    upstreamHead.releaseStorage()
+    answerBytes.releaseStorage()
+    answerBody.releaseStorage()
+    answerRest.releaseStorage()
+    clientHead.releaseStorage()
+    requestBytes.releaseStorage()
+  }
+}

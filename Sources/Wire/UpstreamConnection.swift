@@ -1,0 +1,129 @@
+internal import Basics
+internal import Reactor
+
+/// One connection to an upstream: its stream, what waits to be written, and the one timer that watches the answer. What
+/// is read and written is the exchange's business.
+///
+/// Owner: the pool of one loop, which outlives it: while it is busy its exchange holds the pool. Readiness is edge-triggered, so the flags hold what the kernel said until a read or
+/// a write says otherwise.
+final class UpstreamConnection: Pollable {
+  enum State { case idle, busy, closed }
+
+  let stream: Stream
+  private unowned let pool: UpstreamPool
+  private let loop: EventLoop
+  private let settings: UpstreamSettings
+  private var timer: LoopTimer?
+
+  var state = State.busy
+  var exchange: Exchange?
+  /// Request bytes that wait for the kernel.
+  var out = Buffer()
+  var isReadable = false
+  var isWritable = true
+  /// Everything of the request was handed to the kernel.
+  var requestIsWritten = false
+  /// A write failed; the answer may be readable all the same.
+  var writeIsBroken = false
+  /// The kernel has announced the end of the stream; bytes may wait before it.
+  private(set) var peerHasEnded = false
+  /// The end of the stream has been read.
+  var isEnded = false
+  /// Answers completed on this connection.
+  var answered = 0
+  /// Since when it has been idle.
+  var idleSince: MonotonicTime
+
+  init(stream: Stream, pool: UpstreamPool) {
+    self.stream = stream
+    self.pool = pool
+    loop = pool.loop
+    settings = pool.settings
+    idleSince = loop.now
+    timer = LoopTimer(loop: loop) { [unowned self] in exchange?.upstreamTimedOut(self) }
+  }
+
+  /// A new exchange begins on it.
+  func begin(_ exchange: Exchange) {
+    self.exchange = exchange
+    state = .busy
+    requestIsWritten = false
+  }
+
+  func ready(_ events: PollEvents) {
+    if events.contains(.readable) { isReadable = true }
+    if events.contains(.peerClosed) || events.contains(.hangUp) || events.contains(.error) {
+      isReadable = true
+      peerHasEnded = true
+    }
+    if events.contains(.writable) { isWritable = true }
+    switch state {
+    case .busy: exchange?.connection?.drive()
+    // The end of the stream, or bytes nobody asked for: of no use either way.
+    case .idle: if isReadable { pool.idleConnectionStirred(self) }
+    case .closed: break
+    }
+  }
+
+  /// Reads what is there, up to one piece.
+  func read(into buffer: inout Buffer) -> IOOutcome {
+    guard isReadable else { return .wouldBlock }
+    let outcome = stream.read(into: &buffer, max: Self.readBytes)
+    switch outcome {
+    case .bytes(let count):
+      // A short read has emptied the socket: the next byte makes a new edge. Not so with TLS, whose reads end with a
+      // record, nor once the end of the stream has been announced, which makes none.
+      if count < Self.readBytes, settings.tls == nil, !peerHasEnded { isReadable = false }
+    case .wouldBlock: isReadable = false
+    case .endOfStream, .failed: break
+    }
+    return outcome
+  }
+
+  /// Writes what waits.
+  func write() -> IOOutcome {
+    let outcome = stream.write(from: &out)
+    if case .wouldBlock = outcome { isWritable = false }
+    return outcome
+  }
+
+  func close() {
+    state = .closed
+    timer?.disarm()
+    timer = nil
+    exchange = nil
+    stream.close()
+  }
+
+  // MARK: Deadlines
+
+  /// The request is on its way and the upstream has to take the next bytes, unless the client is to blame.
+  func armForProgress() {
+    guard !requestIsWritten else { return }
+    if out.isEmpty { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+  }
+
+  /// The request is written: the answer's head has to come.
+  func armForAnswer() {
+    if case .awaitingHead = exchange?.phase { timer?.arm(after: settings.responseHeadersTimeout) }
+  }
+
+  /// The answer's body has to come on; `paused` while the client does not take it.
+  func armForBody(paused: Bool) {
+    if paused { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+  }
+
+  /// The next bytes of an event stream have to come, if there is a bound at all.
+  func armForEvents() {
+    if let timeout = settings.eventStallTimeout { timer?.arm(after: timeout) } else { timer?.disarm() }
+  }
+
+  /// Bytes of the body have come.
+  func noteBodyProgress() {
+    if exchange?.events != nil { armForEvents() } else { armForBody(paused: false) }
+  }
+
+  func disarm() { timer?.disarm() }
+
+  private static let readBytes = 64 * 1024
+}
