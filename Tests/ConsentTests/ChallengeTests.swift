@@ -4,7 +4,7 @@ import Testing
 
 private let claims = #"{"access_token":{"nbf":{"essential":true,"value":"1767225600"}}}"#
 private let base64 = "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxNzY3MjI1NjAwIn19fQ"
-private let lab =
+private let demo =
   #"error_description="scope mcp.files is needed", scope="mcp.read mcp.files", resource_metadata="http://127.0.0.1:9/.well-known/oauth-protected-resource/mcp""#
 
 private struct Row: Sendable, CustomTestStringConvertible {
@@ -22,10 +22,10 @@ private struct Row: Sendable, CustomTestStringConvertible {
 
 private let rows: [Row] = [
   Row(
-    name: "the lab's 403", status: 403, fields: [#"Bearer error="insufficient_scope", \#(lab)"#],
+    name: "the demo server's 403", status: 403, fields: [#"Bearer error="insufficient_scope", \#(demo)"#],
     kind: .consent, scopes: ["mcp.read", "mcp.files"]),
   Row(
-    name: "the lab's 401", status: 401, fields: [#"Bearer error="invalid_token", \#(lab)"#],
+    name: "the demo server's 401", status: 401, fields: [#"Bearer error="invalid_token", \#(demo)"#],
     kind: .reauth(.tokenRejected), scopes: ["mcp.read", "mcp.files"]),
   Row(
     name: "an expired token", status: 401, fields: [#"Bearer error="invalid_token""#],
@@ -128,7 +128,7 @@ private let rows: [Row] = [
   }
 
   @Test func `that calls a fresh token invalid but names scopes it lacks is a wish for consent`() {
-    let fields = [#"Bearer error="invalid_token", \#(lab)"#]
+    let fields = [#"Bearer error="invalid_token", \#(demo)"#]
     let need = ConsentNeed.from(challenges: Challenge.parse(fields), status: 401)
     #expect(need?.afterRefresh(granted: ["mcp.read"]).kind == .consent)
     #expect(need?.afterRefresh(granted: ["mcp.read", "mcp.files"]).kind == .reauth(.tokenRejected))

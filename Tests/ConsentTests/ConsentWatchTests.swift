@@ -20,10 +20,10 @@ import Testing
     #expect(need.code == dialect.code)
   }
 
-  @Test(arguments: labDialects + otherDialects)
+  @Test(arguments: sdkDialects + otherDialects)
   func `is understood in a body`(dialect: Dialect) { check(watch.finding(body: dialect.body), dialect) }
 
-  @Test(arguments: labDialects + otherDialects)
+  @Test(arguments: sdkDialects + otherDialects)
   func `is understood as an event`(dialect: Dialect) {
     for event in [
       "event: message\r\ndata: \(dialect.body)\r\n\r\n", "data:\(dialect.body)\n\n",
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test(arguments: labDialects + otherDialects)
+  @Test(arguments: sdkDialects + otherDialects)
   func `is found whatever white space is used`(dialect: Dialect) throws {
     let pretty = try JSONValue.parse(dialect.body).serialized(pretty: true)
     #expect(watch.finding(body: pretty)?.need == watch.finding(body: dialect.body)?.need)
@@ -57,7 +57,7 @@ import Testing
 
   @Test(arguments: ["ping", "error", "Message", "message2"])
   func `in an event of another type is somebody else's`(type: String) {
-    let body = labDialects[0].body
+    let body = sdkDialects[0].body
     #expect(watch.finding(event: "event: \(type)\ndata: \(body)\n\n") == nil)
   }
 
@@ -81,13 +81,13 @@ import Testing
   @Test func `that only leads to a stranger cannot be repaired by us`() {
     let stranger = otherDialects.first { $0.name == "a stranger's elicitation" }
     #expect(stranger.flatMap { watch.finding(body: $0.body)?.need.isRepairable } == false)
-    for dialect in labDialects { #expect(watch.finding(body: dialect.body)?.need.isRepairable == true) }
+    for dialect in sdkDialects { #expect(watch.finding(body: dialect.body)?.need.isRepairable == true) }
     #expect(watch.finding(body: rpcError(1, "consent_required"))?.need.isRepairable == true)
   }
 
   @Test func `names no scopes from a provider that is not ours`() {
     let other = ConsentWatch(providerOrigins: ["https://127.0.0.1:4593"])
-    for dialect in labDialects where dialect.source == .elicitation {
+    for dialect in sdkDialects where dialect.source == .elicitation {
       #expect(other.finding(body: dialect.body)?.need.scopes == [])
     }
   }
@@ -110,7 +110,7 @@ import Testing
   }
 
   @Test func `cut short anywhere is none`() {
-    for dialect in labDialects + otherDialects {
+    for dialect in sdkDialects + otherDialects {
       let bytes = Array(dialect.body.utf8)
       for end in 0..<bytes.count {
         let buffer = Buffer(Array(bytes[..<end]))
@@ -121,7 +121,7 @@ import Testing
 
   @Test func `damaged at any byte never traps`() {
     var random = Damage(seed: 3)
-    for text in (labDialects + otherDialects).map(\.body) + negatives.map(\.1) {
+    for text in (sdkDialects + otherDialects).map(\.body) + negatives.map(\.1) {
       for _ in 0..<60 {
         let body = Buffer(random.damaged(text))
         _ = watch.finding(inBody: body, 0..<body.count)
@@ -138,7 +138,7 @@ import Testing
     return ConsentWatch.mightNeedConsent(buffer, 1..<buffer.count - 1)
   }
 
-  @Test(arguments: labDialects + otherDialects)
+  @Test(arguments: sdkDialects + otherDialects)
   func `lets no demand pass`(dialect: Dialect) throws {
     #expect(might(dialect.body))
     #expect(might(try JSONValue.parse(dialect.body).serialized(pretty: true)))

@@ -17,7 +17,7 @@ struct Dialect: Sendable, CustomStringConvertible {
   var description: String { name }
 }
 
-private let labInfo =
+private let sdkInfo =
   #"{"error":"consent_required","error_description":"scope mcp.files is needed","scope":"mcp.files","consent_url":"\#(providerLink)"}"#
 private let claims = #"{"access_token":{"nbf":{"essential":true,"value":"1767225600"}}}"#
 private let claimsBase64 =
@@ -30,10 +30,10 @@ private func inputRequired(_ requests: String) -> String {
   #"{"jsonrpc":"2.0","id":1,"result":{"inputRequests":{\#(requests)},"requestState":"v1.yiP0","resultType":"input_required"}}"#
 }
 
-/// The shapes of the MCP SDK server in the lab, byte for byte but for the ids.
-let labDialects: [Dialect] = [
+/// The shapes of the Python MCP SDK of the demo, byte for byte but for the ids.
+let sdkDialects: [Dialect] = [
   Dialect(
-    name: "jsonrpc", body: rpcError(-32001, "consent_required", data: labInfo), source: .rpcError,
+    name: "jsonrpc", body: rpcError(-32001, "consent_required", data: sdkInfo), source: .rpcError,
     link: providerLink),
   Dialect(
     name: "istool",
@@ -43,13 +43,13 @@ let labDialects: [Dialect] = [
     ),
     source: .toolResult, link: providerLink),
   Dialect(
-    name: "istool_structured", body: failed(text: labInfo, more: #","structuredContent":\#(labInfo)"#),
+    name: "istool_structured", body: failed(text: sdkInfo, more: #","structuredContent":\#(sdkInfo)"#),
     source: .toolResult, link: providerLink),
   Dialect(
     name: "entra",
     body: failed(
       text:
-        "Error executing tool needs_scope: AADSTS65001: The user or administrator has not consented to use the application with ID 'lab'. Send an interactive authorization request for this user and resource. "
+        "Error executing tool needs_scope: AADSTS65001: The user or administrator has not consented to use the application with ID 'demo'. Send an interactive authorization request for this user and resource. "
         + #"{"error": "invalid_grant", "suberror": "consent_required", "error_codes": [65001], "scope": "mcp.files"}"#
     ),
     source: .toolResult),

@@ -3,7 +3,7 @@ import Consent
 
 let provider = "http://127.0.0.1:4593"
 let providerLink =
-  "http://127.0.0.1:4593/api/oidc/auth?prompt=consent&scope=openid%20mcp.read%20mcp.files&client_id=lab-proxy"
+  "http://127.0.0.1:4593/api/oidc/auth?prompt=consent&scope=openid%20mcp.read%20mcp.files&client_id=demo-proxy"
 let watch = ConsentWatch(providerOrigins: ["http://127.0.0.1:4593/api/oidc", "https://login.example/"])
 
 extension ConsentWatch {
