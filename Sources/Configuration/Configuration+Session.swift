@@ -75,6 +75,8 @@ extension Configuration {
     public var linkLifetime = Duration.seconds(600)
     /// How often in a row a user is sent to the provider for the same scopes.
     public var maxRounds = 2
+    /// A token without all scopes of its route never goes upstream: the user is asked first.
+    public var requirePreConsent = false
     /// JSON-RPC error codes of upstreams that mean "consent required", besides the well-known ones.
     public var codes: [Int] = []
   }

@@ -97,6 +97,13 @@ extension Configuration.Consent {
           """
         ),
         make.value(
+          "require_pre_consent", \.requirePreConsent, .flag,
+          """
+          Compare the scopes of a user's token with the `scope` of the route before anything goes upstream, and \
+          ask for consent at once where one is missing.
+          """
+        ),
+        make.value(
           "codes", \.codes, Form<Int>.number(.any).list(),
           example: [-32050],
           "JSON-RPC error codes of upstreams that mean \"consent required\", besides the well-known ones."),

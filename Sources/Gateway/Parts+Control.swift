@@ -81,17 +81,22 @@ extension Gateway {
     guard let path = configured.file(environment: environment),
       let keyFile = configured.keyFile(environment: environment)
     else { return MemorySessionStore() }
-    let sealer = try makeSealer(ownKeyFile: keyFile)
+    let sealer = try makeSealer(ownKeyFile: keyFile, databaseExists: unsafe access(path, F_OK) == 0)
     do { return try await SQLiteSessionStore.open(path: path, sealer: sealer) } catch {
       throw StartError(description: "session.store.path \(path): \(error)")
     }
   }
 
-  private func makeSealer(ownKeyFile: String) throws(StartError) -> Sealer {
+  private func makeSealer(ownKeyFile: String, databaseExists: Bool) throws(StartError) -> Sealer {
     var files = configuration.session.encryptionKeyFiles
     if files.isEmpty {
       files = [ownKeyFile]
       if unsafe access(ownKeyFile, F_OK) != 0 {
+        if databaseExists {
+          throw StartError(
+            description:
+              "the sealing key \(ownKeyFile) is missing: put it back, or remove the session database to sign everybody out")
+        }
         do { try SealingKey.make().write(newFile: ownKeyFile) } catch {
           throw StartError(description: "session.encryption_key_files: \(error)")
         }

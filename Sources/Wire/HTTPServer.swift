@@ -86,6 +86,15 @@ public final class HTTPServer {
 
   deinit { listener?.close() }
 
+  /// Ends the streams that `shouldEnd` names, properly: the client sees a complete answer, the upstream connection closes.
+  /// Answers that are not streams come to their end.
+  public func endStreams(where shouldEnd: (Exchange) -> Bool) {
+    for connection in connections {
+      guard let connection, connection.isInExchange, shouldEnd(connection.exchange) else { continue }
+      connection.endStreams()
+    }
+  }
+
   // MARK: Connections
 
   private func accept(_ stream: Stream) {

@@ -542,7 +542,8 @@ final class ServerConnection: Pollable {
     if link == .open, isInExchange { abort(.serverStopped) } else if link == .open { close() }
   }
 
-  private func endStreams() {
+  /// Ends a stream that the exchange is in the middle of; anything else goes on.
+  func endStreams() {
     mustClose = true
     keepsAlive = false
     switch exchange.phase {
