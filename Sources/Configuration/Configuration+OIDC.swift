@@ -34,7 +34,7 @@ extension Configuration {
     /// `acr_values` of a sign-in, the preferred first.
     public var acrValues: [String] = []
     /// How far the provider's clock may be off.
-    public var clockSkew = Duration.seconds(60)
+    public var clockSkew = Duration.seconds(90)
     /// PEM file with the authorities that the provider's certificate is checked against; nil: the system's.
     public var caFile: String?
 

@@ -97,7 +97,7 @@ extension Configuration.Consent {
           """
         ),
         make.value(
-          "require_pre_consent", \.requirePreConsent, .flag,
+          "require_pre_consent", \.requirePreConsent, .truth,
           """
           Compare the scopes of a user's token with the `scope` of the route before anything goes upstream, and \
           ask for consent at once where one is missing.

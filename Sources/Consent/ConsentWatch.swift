@@ -20,11 +20,14 @@ public struct ConsentWatch: Sendable {
   public let maxBytes: Int
   /// Origins of the provider: only links to these name scopes of ours.
   let providerOrigins: Set<String>
+  let consentCodes: Set<Int>
 
   /// - Parameters:
   ///   - providerOrigins: `https://login.example` and the like: issuer and authorization endpoint.
   ///   - maxBytes: a longer message is not looked at.
-  public init(providerOrigins: [String] = [], maxBytes: Int = 256 << 10) {
+  ///   - consentCodes: JSON-RPC error codes of the upstream's own that mean "consent required".
+  public init(providerOrigins: [String] = [], maxBytes: Int = 256 << 10, consentCodes: [Int] = []) {
+    self.consentCodes = Set(consentCodes)
     self.providerOrigins = Set(providerOrigins.compactMap { URLReference($0)?.origin })
     self.maxBytes = maxBytes
   }
@@ -73,7 +76,7 @@ public struct ConsentWatch: Sendable {
     guard (try? Self.isFailure(buffer, range)) == true else { return nil }
     let limits = JSONLimits(depth: Self.maxDepth, bytes: maxBytes)
     guard let message = (try? JSONValue.parse(buffer, range, limits: limits))?.object else { return nil }
-    return MessageDialects(providerOrigins: providerOrigins).finding(in: message)
+    return MessageDialects(providerOrigins: providerOrigins, consentCodes: consentCodes).finding(in: message)
   }
 
   /// Whether the message is an error, a failed tool result or a wish for input, judged in place: a long good

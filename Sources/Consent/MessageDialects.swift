@@ -6,6 +6,8 @@ internal import OAuth
 /// How a JSON-RPC response may say that consent is needed. Pure; every shape has its row in the tests.
 struct MessageDialects {
   let providerOrigins: Set<String>
+  /// Codes of the upstream's own that mean the same as `consent_required`.
+  let consentCodes: Set<Int>
 
   /// JSON-RPC error of MCP 2025-11-25 for a link that has to be opened first.
   private static let urlElicitation: Int64 = -32042
@@ -42,6 +44,7 @@ struct MessageDialects {
     facts.add(challengesIn: error["data"]?["_meta"])
     facts.add(text: message)
     facts.addCode(error["code"])
+    if let code, consentCodes.contains(Int(code)) { facts.addCode("consent_required") }
     return facts.need(source: .rpcError, providerOrigins: providerOrigins)
   }
 

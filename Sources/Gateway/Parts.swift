@@ -68,7 +68,8 @@ extension Gateway {
         maxRequestBody: UInt64(configuration.limits.requestBody.bytes)),
       mcpSessions: MCPSessionBindings(), consentRounds: rounds,
       watch: ConsentWatch(
-        providerOrigins: [configuration.oidc.issuer.origin], maxBytes: configuration.limits.inspectedBody.bytes),
+        providerOrigins: [configuration.oidc.issuer.origin], maxBytes: configuration.limits.inspectedBody.bytes,
+        consentCodes: configuration.consent.codes),
       requiresPreConsent: configuration.consent.requirePreConsent, control: control)
     return Parts(
       shared: shared, control: control, homes: homes, tls: try makeServerTLS(), upstreamTLS: try makeUpstreamTLS(),

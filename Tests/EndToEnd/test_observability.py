@@ -45,6 +45,7 @@ def test_the_request_id_is_in_the_log_and_on_the_error_page(gateway, visitor, pr
     provider.callback_changes = {"code": None, "error": "server_error"}
     harvey = visitor()
     page = harvey.come_back(provider.approve(harvey.start_sign_in(), "harvey"))
+    wait_until(lambda: any(value in page.text for line in lines(gateway) for value in values(line) if len(value) == 16), "the id in the log")
     ids = {value for line in lines(gateway) for value in values(line) if len(value) >= 8 and value in page.text and not value.startswith(("/", "http"))}
     assert ids, "no id of the log is on the page"
 

@@ -46,7 +46,7 @@ def test_the_configuration_reference_is_generated_from_the_program():
     def keys(node: dict) -> set[str]:
         found = set(node.get("properties", {}))
         for child in [*node.get("properties", {}).values(), node.get("items", {}), *node.get("$defs", {}).values()]:
-            if isinstance(child, dict):
+            if isinstance(child, dict) and child:
                 found |= keys(child)
         return found
 
@@ -69,7 +69,10 @@ def test_no_source_file_is_left_unfinished():
 
 
 def test_unchecked_sendable_stays_where_it_is_explained():
-    allowed = {"EventLoop.swift", "LoopBound.swift", "Locked.swift"}
+    # The loop and its crossings, and OpenSSL's contexts, which lock themselves.
+    allowed = {
+        "EventLoop.swift", "EventLoop+Async.swift", "LoopBound.swift", "Locked.swift", "TLSServerContext.swift", "TLSClientContext.swift",
+    }
     found = {path.name for path in (ROOT / "Sources").rglob("*.swift") if "@unchecked Sendable" in re.sub(r"//.*", "", path.read_text())}
     assert found <= allowed, found - allowed
 
@@ -77,4 +80,4 @@ def test_unchecked_sendable_stays_where_it_is_explained():
 def test_the_example_names_only_loopback_or_example_hosts():
     text = (ROOT / "proxy.example.json").read_text()
     hosts = {match for match in re.findall(r"https?://([^/\"\s:]+)", text)}
-    assert all(host.endswith(("example.com", "example.test", "localhost", "microsoftonline.com")) or host.startswith("127.") for host in hosts), hosts
+    assert all(host.endswith(("example.com", ".example", "example.test", "localhost", "microsoftonline.com")) or host.startswith("127.") for host in hosts), hosts
