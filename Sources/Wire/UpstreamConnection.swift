@@ -13,7 +13,7 @@ final class UpstreamConnection: Pollable {
   private unowned let pool: UpstreamPool
   private let loop: EventLoop
   private let settings: UpstreamSettings
-  private var timer: LoopTimer?
+  private let timer: LoopTimer
 
   var state = State.busy
   var exchange: Exchange?
@@ -42,7 +42,9 @@ final class UpstreamConnection: Pollable {
     loop = pool.loop
     settings = pool.settings
     idleSince = loop.now
-    timer = LoopTimer(loop: loop) { [unowned self] in exchange?.upstreamTimedOut(self) }
+    let me = LateReference<UpstreamConnection>()
+    timer = LoopTimer(loop: pool.loop) { me.target?.deadlinePassed() }
+    me.target = self
   }
 
   /// A new exchange begins on it.
@@ -92,23 +94,24 @@ final class UpstreamConnection: Pollable {
 
   func close() {
     state = .closed
-    timer?.disarm()
-    timer = nil
+    timer.disarm()
     exchange = nil
     stream.close()
   }
 
   // MARK: Deadlines
 
+  private func deadlinePassed() { exchange?.upstreamTimedOut(self) }
+
   /// The request is on its way and the upstream has to take the next bytes, unless the client is to blame.
   func armForProgress() {
     guard !requestIsWritten else { return }
-    if out.isEmpty { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+    if out.isEmpty { timer.disarm() } else { timer.arm(after: settings.bodyStallTimeout) }
   }
 
   /// The request is written: the answer's head has to come.
   func armForAnswer() {
-    if case .awaitingHead = exchange?.phase { timer?.arm(after: settings.responseHeadersTimeout) }
+    if case .awaitingHead = exchange?.phase { timer.arm(after: settings.responseHeadersTimeout) }
   }
 
   /// The next bytes of the answer's body have to come. Called when none are there; counts from the last ones.
@@ -116,15 +119,15 @@ final class UpstreamConnection: Pollable {
     guard !bodyIsWatched else { return }
     bodyIsWatched = true
     if exchange?.events == nil {
-      timer?.arm(after: settings.bodyStallTimeout)
+      timer.arm(after: settings.bodyStallTimeout)
     } else if let timeout = settings.eventStallTimeout {
-      timer?.arm(after: timeout)
+      timer.arm(after: timeout)
     }
   }
 
   func disarm() {
     bodyIsWatched = false
-    timer?.disarm()
+    timer.disarm()
   }
 
   private static let readBytes = 64 * 1024
