@@ -7,7 +7,9 @@ extension Exchange {
   /// Takes in what the upstream sends. Whether anything moved.
   func pumpAnswer(_ upstream: UpstreamConnection) -> Bool {
     var moved = false
-    while self.upstream === upstream {
+    // Bounded, so that an upstream that never pauses leaves turns to others.
+    for _ in 0..<Self.piecesInARow {
+      guard self.upstream === upstream else { break }
       let progressed: Bool
       switch phase {
       case .awaitingHead: progressed = pumpHead(upstream)
@@ -102,6 +104,7 @@ extension Exchange {
       }
       events = EventRelay(maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding)
       phase = .relayingEvents
+      if upstream.requestIsWritten { releaseRequest() }
       connection.armKeepAlive()
     case .collect(let limit):
       answerBody.removeAll()
@@ -235,5 +238,7 @@ extension Exchange {
 
   /// One piece of a body on its way through.
   static let pieceBytes = 64 * 1024
+  /// So many of them before the others on the loop get their turn.
+  static let piecesInARow = 16
   private static let maxInterim = 16
 }

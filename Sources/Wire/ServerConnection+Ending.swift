@@ -40,7 +40,10 @@ extension ServerConnection {
     } else if server.isDraining {
       close()
     } else {
-      readTimer.arm(after: server.timeouts.idle)
+      if x.requestBytes.allocatedBytes > Exchange.keptBytes { x.requestBytes.releaseStorage() }
+      if out.allocatedBytes > Exchange.largeOutBytes { out.releaseStorage() }
+      isTrimmed = false
+      readTimer.arm(after: min(server.timeouts.idle, Self.trimAfter))
     }
   }
 

@@ -57,7 +57,12 @@ extension ServerConnection {
         writeTimer.disarm()
         armKeepAlive()
       }
-      if case .answered = exchange.phase { finish(.complete) }
+      if case .answered = exchange.phase {
+        finish(.complete)
+      } else if exchange.events != nil {
+        // The next event may be hours away.
+        releaseStorage()
+      }
     }
     // Room for more of the answer.
     if hasWritten, exchange.upstream != nil { mustDriveAgain = true }

@@ -48,6 +48,8 @@ final class ServerConnection: Pollable {
   var clientHasEnded = false
   /// The read timer watches a body that does not come.
   var bodyIsWatched = false
+  /// Idle, and its empty blocks given back.
+  var isTrimmed = false
   /// The write timer watches output that is not taken.
   var writeIsWatched = false
   private var isDriving = false
@@ -67,6 +69,7 @@ final class ServerConnection: Pollable {
     me.target = self
     exchange.connection = self
     readTimer.arm(after: isTLS ? server.timeouts.handshake : server.timeouts.idle)
+    isTrimmed = true
   }
 
   // MARK: Events
@@ -142,14 +145,31 @@ final class ServerConnection: Pollable {
     switch (link, input) {
     case (.handshaking, _), (.lingering, _), (.closed, _): close()
     case (.open, .head):
-      if headHasBegun { refuse(408, "request head not complete in time") } else { close() }
-      drive()
+      if headHasBegun {
+        refuse(408, "request head not complete in time")
+        drive()
+      } else if !isTrimmed, let server {
+        isTrimmed = true
+        releaseStorage()
+        readTimer.arm(after: server.timeouts.idle - min(server.timeouts.idle, Self.trimAfter))
+      } else {
+        close()
+      }
     case (.open, .body) where !isInExchange: beginLinger()
     case (.open, .body):
       bodyIsWatched = false
+      // Bytes are there, but the upstream does not take them: not the client's fault.
+      guard !isReadable else { return }
       exchange.failRequest(UpstreamFailure(.requestTimeout, "no bytes of the request body in time"))
     case (.open, .complete): break
     }
+  }
+
+  /// Gives back all empty blocks.
+  func releaseStorage() {
+    exchange.releaseStorage()
+    rest.releaseStorage()
+    out.releaseStorage()
   }
 
   private func writeDeadlinePassed() {
@@ -163,5 +183,7 @@ final class ServerConnection: Pollable {
     }
   }
 
-  private static let turnsInARow = 32
+  /// A connection that is idle for so long gives back its empty blocks.
+  static let trimAfter = Duration.seconds(1)
+  private static let turnsInARow = 16
 }

@@ -29,6 +29,8 @@ final class UpstreamConnection: Pollable {
   private(set) var peerHasEnded = false
   /// The end of the stream has been read.
   var isEnded = false
+  /// The timer watches a request that is not taken.
+  private var writeIsWatched = false
   /// The timer watches a body that does not come.
   var bodyIsWatched = false
   /// Answers completed on this connection.
@@ -88,7 +90,15 @@ final class UpstreamConnection: Pollable {
   /// Writes what waits.
   func write() -> IOOutcome {
     let outcome = stream.write(from: &out)
-    if case .wouldBlock = outcome { isWritable = false }
+    switch outcome {
+    case .wouldBlock: isWritable = false
+    case .bytes:
+      if writeIsWatched {
+        writeIsWatched = false
+        timer.disarm()
+      }
+    case .endOfStream, .failed: break
+    }
     return outcome
   }
 
@@ -103,10 +113,11 @@ final class UpstreamConnection: Pollable {
 
   private func deadlinePassed() { exchange?.upstreamTimedOut(self) }
 
-  /// The request is on its way and the upstream has to take the next bytes, unless the client is to blame.
-  func armForProgress() {
-    guard !requestIsWritten else { return }
-    if out.isEmpty { timer.disarm() } else { timer.arm(after: settings.bodyStallTimeout) }
+  /// The upstream has to take the next bytes of the request. Called when it does not; counts from the last ones.
+  func watchWrite() {
+    guard !writeIsWatched else { return }
+    writeIsWatched = true
+    timer.arm(after: settings.bodyStallTimeout)
   }
 
   /// The request is written: the answer's head has to come.
@@ -127,6 +138,7 @@ final class UpstreamConnection: Pollable {
 
   func disarm() {
     bodyIsWatched = false
+    writeIsWatched = false
     timer.disarm()
   }
 
