@@ -31,43 +31,46 @@ extension Exchange {
     stats.attempts += 1
     stats.reusedConnection = connection.answered > 0
     stats.connectedAt = loop.now
-    answer.reset()
-    answerBytes.removeAll()
-    answerRest.removeAll()
-    answerBody.removeAll()
-    clientHead.removeAll()
+    // Left by an earlier attempt.
+    if !answerBytes.isEmpty || answer.isComplete {
+      answer.reset()
+      answerBytes.removeAll()
+      answerRest.removeAll()
+      answerBody.removeAll()
+      clientHead.removeAll()
+    }
     interimCount = 0
-    composeRequest(connection)
+    connection.out.removeAll()
+    composeRequest(into: &connection.out)
     self.connection?.drive()
   }
 
   // Head, framing and, where it is held and small, the body, so that one write sends all.
-  private func composeRequest(_ upstream: UpstreamConnection) {
-    upstream.out.removeAll()
-    upstream.out.append(from: upstreamHead)
+  private func composeRequest(into out: inout Buffer) {
+    out.append(from: upstreamHead)
     if let range = bodyInPlace {
       requestSource = .nothing
       if !range.isEmpty || request.framing != .none || request.method.hasBodyByCustom {
-        AnswerHead.appendContentLength(UInt64(range.count), to: &upstream.out)
+        AnswerHead.appendContentLength(UInt64(range.count), to: &out)
       }
-      upstream.out.append("\r\n" as StaticString)
+      out.append("\r\n" as StaticString)
       if range.count <= Self.joinedBodyBytes {
-        upstream.out.append(from: requestBytes, range)
+        out.append(from: requestBytes, range)
       } else {
         requestSource = .held(sent: 0)
       }
     } else if connection?.input == .complete {
       requestSource = collected.isEmpty ? .nothing : .held(sent: 0)
-      AnswerHead.appendContentLength(UInt64(collected.count), to: &upstream.out)
-      upstream.out.append("\r\n" as StaticString)
+      AnswerHead.appendContentLength(UInt64(collected.count), to: &out)
+      out.append("\r\n" as StaticString)
     } else {
       requestSource = collected.isEmpty ? .streaming : .collectedThenStreaming
       if case .length(let count) = request.framing {
-        AnswerHead.appendContentLength(count, to: &upstream.out)
+        AnswerHead.appendContentLength(count, to: &out)
       } else {
-        AnswerHead.appendChunked(to: &upstream.out)
+        AnswerHead.appendChunked(to: &out)
       }
-      upstream.out.append("\r\n" as StaticString)
+      out.append("\r\n" as StaticString)
     }
   }
 
@@ -89,13 +92,14 @@ extension Exchange {
   /// The client left and the answer is read on for the upstream's sake.
   func answerIsAbandoned() {
     guard let upstream, answer.isComplete else { return }
-    upstream.noteBodyProgress()
+    upstream.watchBody()
   }
 
   /// Moves request bytes towards the upstream. Whether anything moved.
   func pumpRequest(_ upstream: UpstreamConnection) -> Bool {
     var moved = false
-    while !upstream.requestIsWritten, !upstream.writeIsBroken, self.upstream === upstream {
+    for _ in 0..<Self.piecesInARow {
+      guard !upstream.requestIsWritten, !upstream.writeIsBroken, self.upstream === upstream else { break }
       if upstream.out.count < Self.refillBelow, !isSourceDry {
         guard refill(upstream, &moved) else { return moved }
       }
@@ -107,13 +111,11 @@ extension Exchange {
         return moved
       }
       guard upstream.isWritable else {
-        upstream.armForProgress()
+        upstream.watchWrite()
         return moved
       }
       switch upstream.write() {
-      case .bytes:
-        moved = true
-        upstream.armForProgress()
+      case .bytes: moved = true
       case .wouldBlock, .endOfStream: break
       case .failed:
         // The answer may be here all the same; reading decides.

@@ -13,7 +13,7 @@ final class UpstreamConnection: Pollable {
   private unowned let pool: UpstreamPool
   private let loop: EventLoop
   private let settings: UpstreamSettings
-  private var timer: LoopTimer?
+  private let timer: LoopTimer
 
   var state = State.busy
   var exchange: Exchange?
@@ -29,6 +29,10 @@ final class UpstreamConnection: Pollable {
   private(set) var peerHasEnded = false
   /// The end of the stream has been read.
   var isEnded = false
+  /// The timer watches a request that is not taken.
+  private var writeIsWatched = false
+  /// The timer watches a body that does not come.
+  var bodyIsWatched = false
   /// Answers completed on this connection.
   var answered = 0
   /// Since when it has been idle.
@@ -40,7 +44,9 @@ final class UpstreamConnection: Pollable {
     loop = pool.loop
     settings = pool.settings
     idleSince = loop.now
-    timer = LoopTimer(loop: loop) { [unowned self] in exchange?.upstreamTimedOut(self) }
+    let me = LateReference<UpstreamConnection>()
+    timer = LoopTimer(loop: pool.loop) { me.target?.deadlinePassed() }
+    me.target = self
   }
 
   /// A new exchange begins on it.
@@ -68,9 +74,10 @@ final class UpstreamConnection: Pollable {
   /// Reads what is there, up to one piece.
   func read(into buffer: inout Buffer) -> IOOutcome {
     guard isReadable else { return .wouldBlock }
-    let outcome = stream.read(into: &buffer, max: Self.readBytes)
+    let outcome = stream.read(into: &pool.readScratch, max: Self.readBytes)
     switch outcome {
     case .bytes(let count):
+      buffer.absorb(&pool.readScratch)
       // A short read has emptied the socket: the next byte makes a new edge. Not so with TLS, whose reads end with a
       // record, nor once the end of the stream has been announced, which makes none.
       if count < Self.readBytes, settings.tls == nil, !peerHasEnded { isReadable = false }
@@ -83,47 +90,57 @@ final class UpstreamConnection: Pollable {
   /// Writes what waits.
   func write() -> IOOutcome {
     let outcome = stream.write(from: &out)
-    if case .wouldBlock = outcome { isWritable = false }
+    switch outcome {
+    case .wouldBlock: isWritable = false
+    case .bytes:
+      if writeIsWatched {
+        writeIsWatched = false
+        timer.disarm()
+      }
+    case .endOfStream, .failed: break
+    }
     return outcome
   }
 
   func close() {
     state = .closed
-    timer?.disarm()
-    timer = nil
+    timer.disarm()
     exchange = nil
     stream.close()
   }
 
   // MARK: Deadlines
 
-  /// The request is on its way and the upstream has to take the next bytes, unless the client is to blame.
-  func armForProgress() {
-    guard !requestIsWritten else { return }
-    if out.isEmpty { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+  private func deadlinePassed() { exchange?.upstreamTimedOut(self) }
+
+  /// The upstream has to take the next bytes of the request. Called when it does not; counts from the last ones.
+  func watchWrite() {
+    guard !writeIsWatched else { return }
+    writeIsWatched = true
+    timer.arm(after: settings.bodyStallTimeout)
   }
 
   /// The request is written: the answer's head has to come.
   func armForAnswer() {
-    if case .awaitingHead = exchange?.phase { timer?.arm(after: settings.responseHeadersTimeout) }
+    if case .awaitingHead = exchange?.phase { timer.arm(after: settings.responseHeadersTimeout) }
   }
 
-  /// The answer's body has to come on; `paused` while the client does not take it.
-  func armForBody(paused: Bool) {
-    if paused { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+  /// The next bytes of the answer's body have to come. Called when none are there; counts from the last ones.
+  func watchBody() {
+    guard !bodyIsWatched else { return }
+    bodyIsWatched = true
+    if exchange?.events == nil {
+      timer.arm(after: settings.bodyStallTimeout)
+    } else if let timeout = settings.eventStallTimeout {
+      timer.arm(after: timeout)
+    }
   }
 
-  /// The next bytes of an event stream have to come, if there is a bound at all.
-  func armForEvents() {
-    if let timeout = settings.eventStallTimeout { timer?.arm(after: timeout) } else { timer?.disarm() }
+  func disarm() {
+    bodyIsWatched = false
+    writeIsWatched = false
+    timer.disarm()
   }
-
-  /// Bytes of the body have come.
-  func noteBodyProgress() {
-    if exchange?.events != nil { armForEvents() } else { armForBody(paused: false) }
-  }
-
-  func disarm() { timer?.disarm() }
 
   private static let readBytes = 64 * 1024
 }

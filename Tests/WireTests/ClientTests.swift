@@ -10,13 +10,14 @@ import Testing
   private func exchange(
     _ requests: [FetchRequest], maxBytes: Int = 1000, timeout: Duration = .seconds(10),
     _ upstream: ScriptedUpstream
-  ) async -> [Result<FetchResponse, TransportError>] {
+  ) async throws -> [Result<FetchResponse, TransportError>] {
     let loop = EventLoop(name: "client")
     loop.start()
-    var settings = HTTPClientSettings(tls: clientTLS())
+    let tls = try TLSClientContext()
+    var settings = HTTPClientSettings(tls: tls)
     settings.maxResponseBytes = maxBytes
     settings.timeout = timeout
-    let client = HTTPClient(loop: loop, settings: settings, connector: Connector(loop: loop))
+    let client = HTTPClient(loop: loop, settings: settings, connector: connector(loop))
     var results: [Result<FetchResponse, TransportError>] = []
     for request in requests {
       do throws(TransportError) {
@@ -26,24 +27,28 @@ import Testing
       }
     }
     upstream.close()
-    await stop(loop)
+    await loop.stop()
     return results
   }
 
-  private func request(_ upstream: ScriptedUpstream, _ method: String = "GET", body: String = "") -> FetchRequest {
+  private func request(_ upstream: ScriptedUpstream, _ method: String = "GET", body: String = "")
+    -> FetchRequest
+  {
     FetchRequest(
-      method: method, url: URLReference(isSecure: false, host: "127.0.0.1", port: upstream.port, path: "/p", query: "q=1"),
+      method: method,
+      url: URLReference(isSecure: false, host: "127.0.0.1", port: upstream.port, path: "/p", query: "q=1"),
       fields: [("Accept", "application/json")], body: Array(body.utf8))
   }
 
   @Test func `requests reach the server and share a connection`() async throws {
     let upstream = ScriptedUpstream { connection in
       connection.serve { request in
-        let body = "\(request.firstLine)|\(request.field("Host") ?? "")|\(request.field("Accept") ?? "")|\(request.text)"
+        let body =
+          "\(request.firstLine)|\(request.field("Host") ?? "")|\(request.field("Accept") ?? "")|\(request.text)"
         return "HTTP/1.1 201 Created\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
       }
     }
-    let results = await exchange(
+    let results = try await exchange(
       [request(upstream), request(upstream, "POST", body: "hello"), request(upstream, "POST")], upstream)
     let host = "127.0.0.1:\(upstream.port)"
     let bodies = try results.map { String(decoding: try $0.get().body, as: UTF8.self) }
@@ -65,7 +70,7 @@ import Testing
       _ = connection.reader.message()
       connection.socket.send(answer)
     }
-    let results = await exchange([request(upstream)], upstream)
+    let results = try await exchange([request(upstream)], upstream)
     #expect(try results[0].get().body == Array(body.utf8))
   }
 
@@ -76,12 +81,13 @@ import Testing
     let upstream = ScriptedUpstream { connection in
       for body in [coded, bomb] {
         _ = connection.reader.message()
-        connection.socket.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: \(body.count)\r\n\r\n")
+        connection.socket.send(
+          "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: \(body.count)\r\n\r\n")
         connection.socket.send(body)
       }
       _ = connection.reader.more()
     }
-    let results = await exchange([request(upstream), request(upstream)], upstream)
+    let results = try await exchange([request(upstream), request(upstream)], upstream)
     #expect(try results[0].get().body == text)
     #expect(throws: TransportError.self) { try results[1].get() }
     guard case .failure(let error) = results[1] else { return }
@@ -96,12 +102,12 @@ import Testing
     ("nonsense\r\n\r\n", .protocolError),
     ("HTTP/1.1 101 Switching Protocols\r\n\r\n", .protocolError),
   ])
-  func `what is broken is an error of its kind`(answer: String, kind: TransportError.Kind) async {
+  func `what is broken is an error of its kind`(answer: String, kind: TransportError.Kind) async throws {
     let upstream = ScriptedUpstream { connection in
       _ = connection.reader.message()
       connection.socket.send(answer)
     }
-    let results = await exchange([request(upstream)], upstream)
+    let results = try await exchange([request(upstream)], upstream)
     guard case .failure(let error) = results[0] else {
       Issue.record("a response")
       return
@@ -109,9 +115,9 @@ import Testing
     #expect(error.kind == kind)
   }
 
-  @Test func `a server that does not answer in time is a timeout`() async {
+  @Test func `a server that does not answer in time is a timeout`() async throws {
     let upstream = ScriptedUpstream { _ = $0.reader.rest() }
-    let results = await exchange([request(upstream)], timeout: .milliseconds(50), upstream)
+    let results = try await exchange([request(upstream)], timeout: .milliseconds(50), upstream)
     guard case .failure(let error) = results[0] else {
       Issue.record("a response")
       return
@@ -128,7 +134,7 @@ import Testing
           return connection.index == 0 && served == 2 ? nil : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         }
       }
-      let results = await exchange([request(upstream, method), request(upstream, method)], upstream)
+      let results = try await exchange([request(upstream, method), request(upstream, method)], upstream)
       #expect(try results[0].get().status == 200)
       if method == "GET" {
         #expect(try results[1].get().status == 200)
@@ -142,7 +148,7 @@ import Testing
     }
   }
 
-  @Test func `a cancelled request ends at once`() async {
+  @Test func `a cancelled request ends at once`() async throws {
     let seen = Journal()
     let upstream = ScriptedUpstream { connection in
       _ = connection.reader.message()
@@ -153,7 +159,7 @@ import Testing
     let loop = EventLoop(name: "client")
     loop.start()
     let client = HTTPClient(
-      loop: loop, settings: HTTPClientSettings(tls: clientTLS()), connector: Connector(loop: loop))
+      loop: loop, settings: HTTPClientSettings(tls: try TLSClientContext()), connector: connector(loop))
     let sent = request(upstream)
     let task = Task { () throws(TransportError) -> FetchResponse in try await client.send(sent) }
     await Task.detached { _ = seen.waits(for: "request") }.value
@@ -166,9 +172,6 @@ import Testing
     #expect((error as? TransportError)?.kind == .cancelled)
     await Task.detached { #expect(seen.waits(for: "ended")) }.value
     upstream.close()
-    await stop(loop)
+    await loop.stop()
   }
 }
-
-func clientTLS() -> TLSClientContext { TLSClientContext() }
-func stop(_ loop: EventLoop) async { loop.stop() }

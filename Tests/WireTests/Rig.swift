@@ -85,7 +85,8 @@ enum Pass {
   static func answer(_ x: Exchange) {
     x.clientHead.removeAll()
     x.clientHead.appendStatusLine(x.answer.status)
-    for field in x.answer.fields where !field.isHopByHop && field.id != .date && field.id != .contentEncoding {
+    for field in x.answer.fields where !field.isHopByHop && field.id != .date && field.id != .contentEncoding
+    {
       x.clientHead.appendField(field, from: x.answerBytes)
     }
   }
@@ -160,7 +161,7 @@ final class Rig: Sendable {
     let fixed = upstreamSettings
     loop.start()
     let (bound, port) = onLoop {
-      let pool = UpstreamPool(loop: loop, settings: fixed, connector: Connector(loop: loop))
+      let pool = UpstreamPool(loop: loop, settings: fixed, connector: connector(loop))
       let handler = ScriptedHandler(script, journal, pool)
       let server = HTTPServer(loop: loop, handler: handler, tls: tls, limits: limits, timeouts: timeouts)
       do {
@@ -174,7 +175,7 @@ final class Rig: Sendable {
     boundPort.store(port, ordering: .relaxed)
   }
 
-  static var anyPort: SocketAddress { SocketAddress(port: 0) }
+  static var anyPort: SocketAddress { SocketAddress(bytes: [127, 0, 0, 1], port: 0) }
 
   /// Runs `body` on the loop and waits for it.
   func onLoop<R: Sendable>(_ body: @escaping @Sendable () -> R) -> R {
@@ -226,13 +227,20 @@ final class Rig: Sendable {
       pool.close()
     }
     upstream.close()
-    loop.stop()
+    // Not waited for: tests block the threads that tasks run on.
+    Task { [loop] in await loop.stop() }
   }
+}
+
+/// A connector with threads of its own for names.
+func connector(_ loop: EventLoop) -> Connector {
+  Connector(loop: loop, blocking: BlockingPool(width: 1, capacity: 16))
 }
 
 /// Runs a test with a rig and stops it afterwards.
 func withRig(
-  script: Script = Script(), limits: ServerLimits = ServerLimits(), timeouts: ServerTimeouts = ServerTimeouts(),
+  script: Script = Script(), limits: ServerLimits = ServerLimits(),
+  timeouts: ServerTimeouts = ServerTimeouts(),
   settings: @Sendable (inout UpstreamSettings) -> Void = { _ in },
   upstream: @escaping @Sendable (ScriptedUpstream.Connection) -> Void,
   _ body: (Rig) throws -> Void
