@@ -9,33 +9,34 @@ public final class BlockingPool: Sendable {
 
   private struct State {
     var waiting: [@Sendable () -> Void] = []
-    var running = 0
+    var idle: [DispatchQueue]
   }
 
-  private let queue = DispatchQueue(label: "coatcheck.blocking", attributes: .concurrent)
-  private let state = Locked(State())
-  private let width: Int
+  private let state: Locked<State>
   private let capacity: Int
 
+  /// - Parameters:
+  ///   - width: how much work may block at a time.
+  ///   - capacity: how much work may wait for that.
   public init(width: Int = 4, capacity: Int = 1024) {
-    self.width = width
+    // Serial queues, because Dispatch gives each a thread at once; a concurrent queue gets as many as there are cores, and more only
+    // after a second of standstill.
+    let queues = (0..<width).map { DispatchQueue(label: "coatcheck.blocking.\($0)") }
+    state = Locked(State(idle: queues))
     self.capacity = capacity
   }
 
   /// Runs `work` on one of the threads. Callback style, for code that has no task.
   public func submit(_ work: @escaping @Sendable () -> Void) throws(Full) {
-    enum Decision { case start, queued, full }
+    enum Decision { case start(DispatchQueue), queued, full }
     let decision: Decision = state.withLock { state in
-      if state.running < width {
-        state.running += 1
-        return .start
-      }
+      if let queue = state.idle.popLast() { return .start(queue) }
       guard state.waiting.count < capacity else { return .full }
       state.waiting.append(work)
       return .queued
     }
     switch decision {
-    case .start: queue.async { self.drain(work) }
+    case .start(let queue): queue.async { self.drain(work, queue) }
     case .queued: break
     case .full: throw Full()
     }
@@ -52,13 +53,13 @@ public final class BlockingPool: Sendable {
     }
   }
 
-  private func drain(_ first: @escaping @Sendable () -> Void) {
+  private func drain(_ first: @escaping @Sendable () -> Void, _ queue: DispatchQueue) {
     var next: (@Sendable () -> Void)? = first
     while let work = next {
       work()
       next = state.withLock { state in
         guard !state.waiting.isEmpty else {
-          state.running -= 1
+          state.idle.append(queue)
           return nil
         }
         return state.waiting.removeFirst()

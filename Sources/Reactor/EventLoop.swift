@@ -8,7 +8,7 @@ internal import Synchronization
 /// It waits for sockets, fires timers, and runs what other threads send it. It is also an executor: `async` code that is isolated to
 /// an actor with this loop as executor, or spawned here, runs on this thread and comes back to it after every `await`.
 ///
-/// `@unchecked Sendable`: `mailbox` is guarded, `thread` is atomic, `stop()` touches only those; everything else is touched only on
+/// `@unchecked Sendable`: `mailbox` and `end` are guarded, `thread` is atomic, `stop()` touches only those; everything else is touched only on
 /// the loop's thread.
 public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   /// What another thread, or the loop itself, wants to be run.
@@ -21,6 +21,11 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     var work: [Work] = []
     /// The wake-up was written and not yet seen: one write a batch.
     var isNotified = false
+  }
+
+  private struct End {
+    var hasCome = false
+    var waiters: [CheckedContinuation<Void, Never>] = []
   }
 
   private struct Slot {
@@ -51,7 +56,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   private var slots: ContiguousArray<Slot> = []
   private var local: [Work] = []
   private var isStopping = false
-  private let finished = DispatchSemaphore(value: 0)
+  private let end = Locked(End())
 
   /// A loop that does not run yet. Traps when the process has no descriptors left for it.
   public init(name: String) {
@@ -76,13 +81,13 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// Ends the loop after the work that was sent before, and waits for its end. Not from the loop itself, which could not wait for its
   /// own end. What is sent later is never run: whoever stops a loop first ends what uses it.
   public func stop() async {
+    execute { self.isStopping = true }
     await withCheckedContinuation { continuation in
-      execute { self.isStopping = true }
-      DispatchQueue.global().async {
-        self.finished.wait()
-        self.finished.signal()
-        continuation.resume()
+      let hasCome = end.withLock { end in
+        if !end.hasCome { end.waiters.append(continuation) }
+        return end.hasCome
       }
+      if hasCome { continuation.resume() }
     }
   }
 
@@ -162,7 +167,11 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
     runLast()
     thread.store(0, ordering: .relaxed)
-    finished.signal()
+    let waiters = end.withLock { end in
+      end.hasCome = true
+      return end.waiters
+    }
+    for waiter in waiters { waiter.resume() }
   }
 
   /// Milliseconds until the next timer, rounded up; -1 for none, 0 when work waits.

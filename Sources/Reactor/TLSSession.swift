@@ -48,7 +48,8 @@ internal import COpenSSL
   deinit { unsafe SSL_free(ssl) }
 
   /// Names are looked for only where they belong, in the alternative names (RFC 9525 §2), and `*` stands for a whole label.
-  private static let hostFlags = UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+  private static let hostFlags = UInt32(
+    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
   var serverName: String? {
     guard let name = unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return nil }

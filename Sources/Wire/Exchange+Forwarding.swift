@@ -98,7 +98,8 @@ extension Exchange {
   /// Moves request bytes towards the upstream. Whether anything moved.
   func pumpRequest(_ upstream: UpstreamConnection) -> Bool {
     var moved = false
-    while !upstream.requestIsWritten, !upstream.writeIsBroken, self.upstream === upstream {
+    for _ in 0..<Self.piecesInARow {
+      guard !upstream.requestIsWritten, !upstream.writeIsBroken, self.upstream === upstream else { break }
       if upstream.out.count < Self.refillBelow, !isSourceDry {
         guard refill(upstream, &moved) else { return moved }
       }
@@ -110,13 +111,11 @@ extension Exchange {
         return moved
       }
       guard upstream.isWritable else {
-        upstream.armForProgress()
+        upstream.watchWrite()
         return moved
       }
       switch upstream.write() {
-      case .bytes:
-        moved = true
-        upstream.armForProgress()
+      case .bytes: moved = true
       case .wouldBlock, .endOfStream: break
       case .failed:
         // The answer may be here all the same; reading decides.

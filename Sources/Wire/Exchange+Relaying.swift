@@ -4,42 +4,12 @@ internal import Reactor
 
 // The answer's way back.
 extension Exchange {
-  /// After ``ExchangeHandler/answerCollected(_:)`` or ``ExchangeHandler/answerTooLong(_:)``: sends
-  /// ``clientHead`` and ``answerBody``, then whatever still comes from the upstream.
-  public func relayCollected() {
-    guard case .deciding = phase, !hasBegun, answer.isComplete, let connection else { return }
-    if upstream != nil {
-      // The rest streams on behind what was collected.
-      beginRelay(connection)
-      appendPayload(connection)
-      phase = .relaying
-    } else {
-      let hasBody = request.method != .head && AnswerHead.allowsBody(answer.status)
-      connection.decideKeepAlive()
-      stats.status = answer.status
-      hasBegun = true
-      clientFraming = hasBody ? .length : .none
-      writeHead(hasBody ? UInt64(answerBody.count) : lengthOfNoBody, connection, &connection.out)
-      if hasBody { connection.out.append(from: answerBody) }
-      answerBody.removeAll()
-      phase = .answered
-    }
-    connection.drive()
-  }
-
-  private func appendPayload(_ connection: ServerConnection) {
-    if clientFraming == .chunked {
-      connection.out.appendChunk(from: answerBody, 0..<answerBody.count)
-    } else {
-      connection.out.append(from: answerBody)
-    }
-    answerBody.removeAll()
-  }
-
   /// Takes in what the upstream sends. Whether anything moved.
   func pumpAnswer(_ upstream: UpstreamConnection) -> Bool {
     var moved = false
-    while self.upstream === upstream {
+    // Bounded, so that an upstream that never pauses leaves turns to others.
+    for _ in 0..<Self.piecesInARow {
+      guard self.upstream === upstream else { break }
       let progressed: Bool
       switch phase {
       case .awaitingHead: progressed = pumpHead(upstream)
@@ -134,6 +104,7 @@ extension Exchange {
       }
       events = EventRelay(maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding)
       phase = .relayingEvents
+      if upstream.requestIsWritten { releaseRequest() }
       connection.armKeepAlive()
     case .collect(let limit):
       answerBody.removeAll()
@@ -147,24 +118,10 @@ extension Exchange {
     }
   }
 
-  /// Lets go of an answer nobody needs: the connection is kept when the whole of it is here.
-  private func settle(_ upstream: UpstreamConnection) {
-    guard let connection, let server = connection.server else { return detach(upstream, reusable: false) }
-    var isWhole = false
-    do throws(HTTPError) {
-      while !answerReader.isFinished,
-        try answerReader.pull(from: &answerRest, into: &server.scratch, atMost: .max)
-      {}
-      isWhole = answerReader.isFinished
-    } catch {}
-    server.scratch.removeAll()
-    detach(upstream, reusable: isWhole && canKeep(upstream))
-  }
-
   // MARK: Streaming
 
   /// Sends the head. An event stream may change on its way, so it never keeps its length.
-  private func beginRelay(_ connection: ServerConnection, asEvents: Bool = false) {
+  func beginRelay(_ connection: ServerConnection, asEvents: Bool = false) {
     var length: UInt64?
     switch answer.framing {
     case .none:
@@ -182,7 +139,7 @@ extension Exchange {
   }
 
   /// The handler's lines, then ours. One access to the output for all of them.
-  private func writeHead(_ length: UInt64?, _ connection: ServerConnection, _ out: inout Buffer) {
+  func writeHead(_ length: UInt64?, _ connection: ServerConnection, _ out: inout Buffer) {
     out.append(from: clientHead)
     if let length { AnswerHead.appendContentLength(length, to: &out) }
     if clientFraming == .chunked { AnswerHead.appendChunked(to: &out) }
@@ -190,7 +147,7 @@ extension Exchange {
   }
 
   /// HEAD and 304 may say the length of the body they leave out (RFC 9110 §8.6).
-  private var lengthOfNoBody: UInt64? {
+  var lengthOfNoBody: UInt64? {
     request.method == .head || answer.status == 304 ? answer.contentLength : nil
   }
 
@@ -229,7 +186,7 @@ extension Exchange {
     detach(upstream, reusable: canKeep(upstream))
   }
 
-  private func truncated(_ detail: String) -> Bool {
+  func truncated(_ detail: String) -> Bool {
     if hasBegun { truncate() } else { fail(UpstreamFailure(.badResponse, detail)) }
     return true
   }
@@ -250,7 +207,7 @@ extension Exchange {
   }
 
   /// The upstream's byte stream is over.
-  private func answerEnded(_ upstream: UpstreamConnection, isClean: Bool, _ detail: String) {
+  func answerEnded(_ upstream: UpstreamConnection, isClean: Bool, _ detail: String) {
     upstream.isEnded = true
     if answer.isComplete {
       if isClean, answerReader.endOfInput() { return }
@@ -274,54 +231,14 @@ extension Exchange {
   }
 
   /// Whether another request may follow on the connection: everything of this one is done, and nothing is left over.
-  private func canKeep(_ upstream: UpstreamConnection) -> Bool {
+  func canKeep(_ upstream: UpstreamConnection) -> Bool {
     answer.isKeepAlive && answerReader.isFinished && answerRest.isEmpty && upstream.requestIsWritten
       && !upstream.writeIsBroken && !upstream.isEnded
   }
 
-  // MARK: Collecting and discarding
-
-  private func pumpCollected(_ upstream: UpstreamConnection, _ limit: Int) -> Bool {
-    // A length that says it in advance is believed.
-    guard answerBody.count <= limit, answerReader.remaining ?? 0 <= UInt64(limit) else {
-      phase = .deciding
-      upstream.disarm()
-      connection?.server?.handler.answerTooLong(self)
-      return true
-    }
-    if answerReader.isFinished {
-      phase = .deciding
-      detach(upstream, reusable: canKeep(upstream))
-      connection?.server?.handler.answerCollected(self)
-      return true
-    }
-    do throws(HTTPError) {
-      if try answerReader.pull(from: &answerRest, into: &answerBody, atMost: limit - answerBody.count + 1) {
-        return true
-      }
-    } catch {
-      return truncated(error.description)
-    }
-    return readMore(upstream)
-  }
-
-  private func pumpDiscarded(_ upstream: UpstreamConnection) -> Bool {
-    if answerReader.isFinished {
-      detach(upstream, reusable: canKeep(upstream))
-      connection?.endDiscarding()
-      return true
-    }
-    do throws(HTTPError) {
-      let pulled = try answerReader.pull(from: &answerRest, into: &answerBody, atMost: Self.pieceBytes)
-      answerBody.removeAll()
-      if pulled { return true }
-    } catch {
-      return truncated(error.description)
-    }
-    return readMore(upstream)
-  }
-
   /// One piece of a body on its way through.
   static let pieceBytes = 64 * 1024
+  /// So many of them before the others on the loop get their turn.
+  static let piecesInARow = 16
   private static let maxInterim = 16
 }

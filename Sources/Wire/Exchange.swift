@@ -171,11 +171,11 @@ public final class Exchange {
     bodyInPlace = nil
     bodyLimit = nil
     Self.empty(&upstreamHead)
-    if !answerBytes.isEmpty {
+    if answer.isComplete || !answerBytes.isEmpty {
       answer.reset()
       Self.empty(&answerBytes)
-      Self.empty(&clientHead)
     }
+    if !clientHead.isEmpty { Self.empty(&clientHead) }
     if answerBody.allocatedBytes > 0 { Self.empty(&answerBody) }
     if answerRest.allocatedBytes > Self.keptBytes || !answerRest.isEmpty { Self.empty(&answerRest) }
     onClientGone = .abortUpstream
@@ -199,6 +199,15 @@ public final class Exchange {
 
   /// Blocks up to this size stay with a connection from one exchange to the next.
   static let keptBytes = 4096
+  /// The output's block is kept up to the size that streaming needs again and again.
+  static let largeOutBytes = 128 * 1024
+
+  /// The answer streams: what would be needed to send the request again is not needed any more.
+  func releaseRequest() {
+    collected.removeAll(keepingCapacity: false)
+    upstreamHead.removeAll(keepingCapacity: false)
+    clientHead.removeAll(keepingCapacity: false)
+  }
 
   /// Gives back the empty blocks of a connection that is quiet for a while.
   func releaseStorage() {
@@ -209,5 +218,7 @@ public final class Exchange {
     answerRest.releaseStorage()
     clientHead.releaseStorage()
     requestBytes.releaseStorage()
+    events?.releaseStorage()
+    upstream?.out.releaseStorage()
   }
 }

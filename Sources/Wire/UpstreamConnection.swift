@@ -13,7 +13,7 @@ final class UpstreamConnection: Pollable {
   private unowned let pool: UpstreamPool
   private let loop: EventLoop
   private let settings: UpstreamSettings
-  private var timer: LoopTimer?
+  private let timer: LoopTimer
 
   var state = State.busy
   var exchange: Exchange?
@@ -29,6 +29,8 @@ final class UpstreamConnection: Pollable {
   private(set) var peerHasEnded = false
   /// The end of the stream has been read.
   var isEnded = false
+  /// The timer watches a request that is not taken.
+  private var writeIsWatched = false
   /// The timer watches a body that does not come.
   var bodyIsWatched = false
   /// Answers completed on this connection.
@@ -42,7 +44,9 @@ final class UpstreamConnection: Pollable {
     loop = pool.loop
     settings = pool.settings
     idleSince = loop.now
-    timer = LoopTimer(loop: loop) { [unowned self] in exchange?.upstreamTimedOut(self) }
+    let me = LateReference<UpstreamConnection>()
+    timer = LoopTimer(loop: pool.loop) { me.target?.deadlinePassed() }
+    me.target = self
   }
 
   /// A new exchange begins on it.
@@ -86,29 +90,39 @@ final class UpstreamConnection: Pollable {
   /// Writes what waits.
   func write() -> IOOutcome {
     let outcome = stream.write(from: &out)
-    if case .wouldBlock = outcome { isWritable = false }
+    switch outcome {
+    case .wouldBlock: isWritable = false
+    case .bytes:
+      if writeIsWatched {
+        writeIsWatched = false
+        timer.disarm()
+      }
+    case .endOfStream, .failed: break
+    }
     return outcome
   }
 
   func close() {
     state = .closed
-    timer?.disarm()
-    timer = nil
+    timer.disarm()
     exchange = nil
     stream.close()
   }
 
   // MARK: Deadlines
 
-  /// The request is on its way and the upstream has to take the next bytes, unless the client is to blame.
-  func armForProgress() {
-    guard !requestIsWritten else { return }
-    if out.isEmpty { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+  private func deadlinePassed() { exchange?.upstreamTimedOut(self) }
+
+  /// The upstream has to take the next bytes of the request. Called when it does not; counts from the last ones.
+  func watchWrite() {
+    guard !writeIsWatched else { return }
+    writeIsWatched = true
+    timer.arm(after: settings.bodyStallTimeout)
   }
 
   /// The request is written: the answer's head has to come.
   func armForAnswer() {
-    if case .awaitingHead = exchange?.phase { timer?.arm(after: settings.responseHeadersTimeout) }
+    if case .awaitingHead = exchange?.phase { timer.arm(after: settings.responseHeadersTimeout) }
   }
 
   /// The next bytes of the answer's body have to come. Called when none are there; counts from the last ones.
@@ -116,15 +130,16 @@ final class UpstreamConnection: Pollable {
     guard !bodyIsWatched else { return }
     bodyIsWatched = true
     if exchange?.events == nil {
-      timer?.arm(after: settings.bodyStallTimeout)
+      timer.arm(after: settings.bodyStallTimeout)
     } else if let timeout = settings.eventStallTimeout {
-      timer?.arm(after: timeout)
+      timer.arm(after: timeout)
     }
   }
 
   func disarm() {
     bodyIsWatched = false
-    timer?.disarm()
+    writeIsWatched = false
+    timer.disarm()
   }
 
   private static let readBytes = 64 * 1024

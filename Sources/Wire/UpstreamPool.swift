@@ -118,6 +118,11 @@ public final class UpstreamPool {
 
   /// An idle connection became readable: it has ended, or says something nobody asked for.
   func idleConnectionStirred(_ connection: UpstreamConnection) {
+    // With TLS it may have been a session ticket.
+    if !connection.peerHasEnded, connection.stream.isIdleAlive() {
+      connection.isReadable = false
+      return
+    }
     guard let index = idle.lastIndex(where: { $0 === connection }) else { return }
     idle.remove(at: index)
     discard(connection)

@@ -75,17 +75,22 @@ import Testing
     }
   }
 
-  @Test func `an upstream that does not read stops the client`() throws {
+  @Test func `an upstream that does not read stops the client, who is not blamed for it`() throws {
+    var timeouts = ServerTimeouts()
+    timeouts.bodyStall = .milliseconds(500)
     let go = Journal()
     let sent = Counter()
-    try withRig(upstream: { connection in
-      _ = connection.reader.head()
-      guard go.waits(for: "go") else { return }
-      var left = Self.total
-      while left > 0, let piece = connection.reader.take(65_536) { left -= piece.count }
-      connection.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-      _ = connection.reader.more()
-    }) { rig in
+    try withRig(
+      timeouts: timeouts,
+      upstream: { connection in
+        _ = connection.reader.head()
+        guard go.waits(for: "go") else { return }
+        var left = Self.total
+        while left > 0, let piece = connection.reader.take(65_536) { left -= piece.count }
+        connection.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        _ = connection.reader.more()
+      }
+    ) { rig in
       let client = rig.client()
       let socket = client.socket
       socket.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(Self.total)\r\n\r\n")
@@ -97,6 +102,8 @@ import Testing
         }
       }
       #expect(settles(sent, below: Self.kernelBytes, rig))
+      let until = ContinuousClock.now + .milliseconds(800)
+      while ContinuousClock.now < until { _ = rig.with { _, _ in true } }
       go.add("go")
       #expect(client.message()?.status == 200)
       sending.wait()

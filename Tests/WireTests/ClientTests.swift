@@ -17,6 +17,8 @@ import Testing
     var settings = HTTPClientSettings(tls: tls)
     settings.maxResponseBytes = maxBytes
     settings.timeout = timeout
+    // Longer than the busiest machine takes between two requests.
+    settings.idleTimeout = .seconds(60)
     let client = HTTPClient(loop: loop, settings: settings, connector: connector(loop))
     var results: [Result<FetchResponse, TransportError>] = []
     for request in requests {
