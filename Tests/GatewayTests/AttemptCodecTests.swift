@@ -7,16 +7,20 @@ import Testing
 @Suite struct AttemptCodecTests {
   static let consent = SignInAttempt.Consent(
     session: hash(7), user: Bytes32(1, 2, 3, 4), routeIndex: 3, scopes: ["a", "api://x/y"],
-    claims: "{\"access_token\":{\"nbf\":{\"essential\":true}}}", acrValues: ["phr", "mfa"], maxAge: 0, prompt: "consent")
+    claims: "{\"access_token\":{\"nbf\":{\"essential\":true}}}", acrValues: ["phr", "mfa"], maxAge: 0,
+    prompt: "consent")
 
   static let plainConsent = SignInAttempt.Consent(
-    session: hash(7), user: Bytes32(.max, 0, .max, 1), routeIndex: 0, scopes: [], claims: nil, acrValues: [], maxAge: nil,
+    session: hash(7), user: Bytes32(.max, 0, .max, 1), routeIndex: 0, scopes: [], claims: nil, acrValues: [],
+    maxAge: nil,
     prompt: nil)
 
   static func attempt(_ purpose: SignInAttempt.Purpose, resource: String? = nil) -> SignInAttempt {
     SignInAttempt(
-      cookieName: "m1-ab", state: Secret("m1-ab.state\"\\\u{1F511}"), nonce: "nonce", codeVerifier: Secret("verifier"),
-      issuer: "https://idp.test/\u{E9}", returnTo: "/a?b=\"c\"&d=%0A", scope: ["openid", "profile"], resource: resource,
+      cookieName: "m1-ab", state: Secret("m1-ab.state\"\\\u{1F511}"), nonce: "nonce",
+      codeVerifier: Secret("verifier"),
+      issuer: "https://idp.test/\u{E9}", returnTo: "/a?b=\"c\"&d=%0A", scope: ["openid", "profile"],
+      resource: resource,
       purpose: purpose)
   }
 
@@ -26,7 +30,9 @@ import Testing
     #expect(a.scope == b.scope && a.resource == b.resource && a.purpose == b.purpose)
   }
 
-  @Test(arguments: [.signIn, .consent(consent), .consent(plainConsent)] as [SignInAttempt.Purpose], [nil, "https://r.test/"])
+  @Test(
+    arguments: [.signIn, .consent(consent), .consent(plainConsent)] as [SignInAttempt.Purpose],
+    [nil, "https://r.test/"])
   func `an attempt comes back as it was stored`(purpose: SignInAttempt.Purpose, resource: String?) throws {
     let attempt = Self.attempt(purpose, resource: resource)
     Self.check(try #require(SignInAttempt(encoded: attempt.encoded())), attempt)
@@ -45,14 +51,17 @@ import Testing
     let attempt = Self.attempt(.consent(Self.consent)).encoded()
     for count in 0..<attempt.count { #expect(SignInAttempt(encoded: Array(attempt.prefix(count))) == nil) }
     let continuation = Continuation(consent: Self.consent, returnTo: "/").encoded()
-    for count in 0..<continuation.count { #expect(Continuation(encoded: Array(continuation.prefix(count))) == nil) }
+    for count in 0..<continuation.count {
+      #expect(Continuation(encoded: Array(continuation.prefix(count))) == nil)
+    }
   }
 
   @Test(
     arguments: [
       "", "{}", "[]", "null", "x", "{\"consent\":{}}", "{\"consent\":null,\"return_to\":\"/\"}",
       "{\"consent\":{\"session\":\"AA\",\"user\":\"AA\",\"route\":0,\"scopes\":[],\"acr_values\":[]},\"return_to\":\"/\"}",
-    ]) func `garbage is neither an attempt nor a continuation`(text: String) {
+    ]) func `garbage is neither an attempt nor a continuation`(text: String)
+  {
     #expect(SignInAttempt(encoded: Array(text.utf8)) == nil)
     #expect(Continuation(encoded: Array(text.utf8)) == nil)
   }
@@ -68,7 +77,7 @@ import Testing
   @Test(arguments: ["session", "user", "route", "scopes", "acr_values"])
   func `a consent without one of its parts is none`(missing: String) throws {
     let stored = try #require(Self.consent.json.object)
-    for replacement in [nil, JSONValue.null, .string("?"), .bool(true)] {
+    for replacement in [nil, .null, .string("?"), .bool(true)] as [JSONValue?] {
       let members = stored.members.compactMap { member in
         member.key == missing ? replacement.map { (member.key, $0) } : (member.key, member.value)
       }

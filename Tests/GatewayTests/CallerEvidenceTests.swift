@@ -49,15 +49,19 @@ struct CallerCase: Sendable, CustomTestStringConvertible {
       // What looks like a page but is a script, a message or a change.
       CallerCase(fields: [html, "X-Requested-With: XMLHttpRequest"], isNavigation: false),
       CallerCase(fields: [html, "x-requested-with: xmlhttprequest"], isNavigation: false),
-      CallerCase(fields: ["Sec-Fetch-Mode: navigate", "X-Requested-With: XMLHttpRequest"], isNavigation: false),
+      CallerCase(
+        fields: ["Sec-Fetch-Mode: navigate", "X-Requested-With: XMLHttpRequest"], isNavigation: false),
       CallerCase(fields: [html, "X-Requested-With: com.example.app"], isNavigation: true),
       CallerCase(fields: [html, "Content-Type: application/json"], isNavigation: false),
-      CallerCase(fields: ["Sec-Fetch-Mode: navigate", "Content-Type: application/json"], isNavigation: false),
+      CallerCase(
+        fields: ["Sec-Fetch-Mode: navigate", "Content-Type: application/json"], isNavigation: false),
       CallerCase(line: "POST / HTTP/1.1", fields: [html], isNavigation: false),
       CallerCase(line: "POST / HTTP/1.1", fields: ["Sec-Fetch-Mode: navigate", html], isNavigation: false),
       CallerCase(line: "DELETE / HTTP/1.1", fields: ["Sec-Fetch-Mode: navigate"], isNavigation: false),
-      CallerCase(line: "PROPFIND / HTTP/1.1", fields: ["Sec-Fetch-Mode: navigate", html], isNavigation: false),
-    ]) func `a page that is opened is told from a script`(_ example: CallerCase) throws {
+      CallerCase(
+        line: "PROPFIND / HTTP/1.1", fields: ["Sec-Fetch-Mode: navigate", html], isNavigation: false),
+    ]) func `a page that is opened is told from a script`(_ example: CallerCase) throws
+  {
     let evidence = try Self.evidence(example.line, example.fields)
     #expect(evidence.isNavigation == example.isNavigation)
     #expect(evidence.isDeclaredNavigation == example.isDeclared)
@@ -76,13 +80,16 @@ struct CallerCase: Sendable, CustomTestStringConvertible {
       (["Origin: https://app.test", "Origin: https://app.test"], .foreign),
       (["Origin: https://proxy.test, https://evil.test"], .foreign),
     ] as [([String], CallerEvidence.Origin)])
-  func `an origin is the own one, a listed one, or foreign`(fields: [String], expected: CallerEvidence.Origin) throws {
+  func `an origin is the own one, a listed one, or foreign`(fields: [String], expected: CallerEvidence.Origin)
+    throws
+  {
     #expect(try Self.evidence("POST / HTTP/1.1", fields).origin == expected)
   }
 
   @Test(
     arguments: [
-      ([], .absent), (["Sec-Fetch-Site: same-origin"], .sameOrigin), (["Sec-Fetch-Site: same-site"], .sameSite),
+      ([], .absent), (["Sec-Fetch-Site: same-origin"], .sameOrigin),
+      (["Sec-Fetch-Site: same-site"], .sameSite),
       (["Sec-Fetch-Site: cross-site"], .crossSite), (["Sec-Fetch-Site: none"], .none),
       (["Sec-Fetch-Site: Same-Origin"], .unknown), (["Sec-Fetch-Site:"], .unknown),
       (["Sec-Fetch-Site: something-new"], .unknown),
@@ -98,12 +105,14 @@ struct CallerCase: Sendable, CustomTestStringConvertible {
   @Test(
     arguments: [
       ([], .absent), (["Content-Type: application/json"], .json), (["Content-Type: Application/JSON"], .json),
-      (["Content-Type: application/json; charset=utf-8"], .json), (["Content-Type: application/json;x"], .json),
+      (["Content-Type: application/json; charset=utf-8"], .json),
+      (["Content-Type: application/json;x"], .json),
       (["Content-Type: application/json ; charset=utf-8"], .json),
       // A page can send these three without a preflight, so none may pass for JSON.
       (["Content-Type: text/plain"], .other), (["Content-Type: application/x-www-form-urlencoded"], .other),
       (["Content-Type: multipart/form-data; boundary=application/json"], .other),
-      (["Content-Type: text/plain; application/json"], .other), (["Content-Type: application/json-rpc"], .other),
+      (["Content-Type: text/plain; application/json"], .other),
+      (["Content-Type: application/json-rpc"], .other),
       (["Content-Type: application/jsonp"], .other), (["Content-Type: application/json, text/plain"], .other),
       (["Content-Type: application/jso"], .other), (["Content-Type:"], .other),
       (["Content-Type: application/json", "Content-Type: application/json"], .other),
@@ -115,7 +124,8 @@ struct CallerCase: Sendable, CustomTestStringConvertible {
 
   @Test(
     arguments: [
-      ("GET", .get), ("HEAD", .head), ("POST", .post), ("DELETE", .delete), ("OPTIONS", .options), ("PUT", .other),
+      ("GET", .get), ("HEAD", .head), ("POST", .post), ("DELETE", .delete), ("OPTIONS", .options),
+      ("PUT", .other),
       ("PATCH", .other), ("TRACE", .other), ("get", .other), ("POSTS", .other),
     ] as [(String, CallerEvidence.Verb)])
   func `the verb is compared with case`(method: String, expected: CallerEvidence.Verb) throws {

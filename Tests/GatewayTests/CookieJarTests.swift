@@ -43,10 +43,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [true, false]) func `a cookie is taken back under the name it was given`(isSecure: Bool) throws {
+  @Test(arguments: [true, false]) func `a cookie is taken back under the name it was given`(isSecure: Bool)
+    throws
+  {
     let jar = Self.jar(isSecure: isSecure)
     for (set, gone) in [
-      (jar.session(Secret("v")), jar.expiredSession()), (jar.attempt("n", value: Secret("v")), jar.expiredAttempt("n")),
+      (jar.session(Secret("v")), jar.expiredSession()),
+      (jar.attempt("n", value: Secret("v")), jar.expiredAttempt("n")),
     ] {
       let (before, after) = (try Self.parts(set), try Self.parts(gone))
       #expect(before.name == after.name)
@@ -84,7 +87,8 @@ import Testing
     let jar = Self.jar()
     let names = (0..<open).map { jar.newAttempt(now: noon + .seconds($0)) }
     let cookies = names.shuffled().map { (name: "__Host-coatcheck-tx-" + $0, value: "v") }
-    let gone = jar.surplusAttempts(in: cookies + [(name: "__Host-coatcheck", value: "s"), (name: "other", value: "x")])
+    let gone = jar.surplusAttempts(
+      in: cookies + [(name: "__Host-coatcheck", value: "s"), (name: "other", value: "x")])
     #expect(open - gone.count + 1 <= CookieJar.maxAttempts)
     // The oldest go first, and none that need not.
     #expect(gone == Array(names.prefix(max(0, open - 4))))

@@ -8,7 +8,9 @@ import Testing
 @testable import OAuth
 
 @Suite struct CredentialSlotTests {
-  static func slots(isEntra: Bool = false, _ wanted: [(scope: [String], resource: String?)]) -> CredentialSlots {
+  static func slots(isEntra: Bool = false, _ wanted: [(scope: [String], resource: String?)])
+    -> CredentialSlots
+  {
     var slots = CredentialSlots(scopeNamesResource: isEntra, sessionClaims: ["email", "absent"])
     for want in wanted { _ = slots.slot(scope: want.scope, resource: want.resource) }
     return slots
@@ -22,11 +24,16 @@ import Testing
   ) -> SignIn.Arrival {
     SignIn.Arrival(
       attempt: SignInAttempt(
-        cookieName: "n", state: Secret("s"), nonce: "n", codeVerifier: Secret("v"), issuer: "https://idp.test",
+        cookieName: "n", state: Secret("s"), nonce: "n", codeVerifier: Secret("v"),
+        issuer: "https://idp.test",
         returnTo: "/", scope: ["openid", "asked"], resource: resource, purpose: purpose),
       claims: IDTokenClaims(
-        issuer: "https://idp.test", subject: "alice", audience: ["c"], expiresAt: noon, issuedAt: noon, authTime: noon,
-        raw: ["name": "Alice", "preferred_username": "alice@test", "email": "a@test", "secret": "x", "sid": "sid-1"]),
+        issuer: "https://idp.test", subject: "alice", audience: ["c"], expiresAt: noon, issuedAt: noon,
+        authTime: noon,
+        raw: [
+          "name": "Alice", "preferred_username": "alice@test", "email": "a@test", "secret": "x",
+          "sid": "sid-1",
+        ]),
       tokens: TokenResponse(
         accessToken: Secret("access"), tokenType: "Bearer", expiresIn: .seconds(60), refreshIn: nil,
         refreshToken: refreshToken.map { Secret($0) }, idToken: Secret("id"), scope: granted))
@@ -35,7 +42,8 @@ import Testing
   static func consent(_ scopes: [String]) -> SignInAttempt.Purpose {
     .consent(
       SignInAttempt.Consent(
-        session: hash(1), user: user.digest, routeIndex: 0, scopes: scopes, claims: nil, acrValues: [], maxAge: nil,
+        session: hash(1), user: user.digest, routeIndex: 0, scopes: scopes, claims: nil, acrValues: [],
+        maxAge: nil,
         prompt: nil))
   }
 
@@ -56,7 +64,8 @@ import Testing
     for (resource, refresh) in [(nil, nil), (nil, "r"), ("https://r.test", "r")] as [(String?, String?)] {
       let slots = Self.slots([(["a"], resource)])
       let grant = slots.grant(
-        Self.arrival(resource: resource, refreshToken: refresh), user: Self.user, previous: nil, consentSlot: nil)
+        Self.arrival(resource: resource, refreshToken: refresh), user: Self.user, previous: nil,
+        consentSlot: nil)
       #expect(Array(grant.tokens.keys) == [slots.key(0)])
     }
   }
@@ -70,10 +79,12 @@ import Testing
 
   @Test func `with a resource the code's token is for the slot it was asked for`() {
     let slots = Self.slots([(["a"], "https://a.test"), (["b"], "https://b.test")])
-    let first = slots.grant(Self.arrival(resource: "https://a.test"), user: Self.user, previous: nil, consentSlot: nil)
+    let first = slots.grant(
+      Self.arrival(resource: "https://a.test"), user: Self.user, previous: nil, consentSlot: nil)
     #expect(Array(first.tokens.keys) == [slots.key(0)])
     let second = slots.grant(
-      Self.arrival(resource: "https://b.test", purpose: Self.consent(["c"])), user: Self.user, previous: nil, consentSlot: 1)
+      Self.arrival(resource: "https://b.test", purpose: Self.consent(["c"])), user: Self.user, previous: nil,
+      consentSlot: 1)
     #expect(Array(second.tokens.keys) == [slots.key(1)])
   }
 
@@ -106,7 +117,8 @@ import Testing
 
   @Test func `what was granted is what the provider says, else what was asked`() {
     let slots = Self.slots([(["a"], nil)])
-    let told = slots.grant(Self.arrival(granted: ["openid"]), user: Self.user, previous: nil, consentSlot: nil)
+    let told = slots.grant(
+      Self.arrival(granted: ["openid"]), user: Self.user, previous: nil, consentSlot: nil)
     #expect(told.grantedScopes == ["openid"])
     let silent = slots.grant(Self.arrival(), user: Self.user, previous: nil, consentSlot: nil)
     #expect(silent.grantedScopes == ["openid", "asked"])
@@ -126,7 +138,8 @@ import Testing
     claims = IDTokenClaims(
       issuer: "https://i", subject: "pairwise", audience: [], expiresAt: noon, issuedAt: noon, authTime: nil,
       raw: ["tid": "t", "oid": "o"])
-    #expect(Self.slots(isEntra: true, []).user(of: claims) == UserKey(issuer: "x", tenant: "t", objectID: "o"))
+    #expect(
+      Self.slots(isEntra: true, []).user(of: claims) == UserKey(issuer: "x", tenant: "t", objectID: "o"))
     #expect(Self.slots([]).user(of: claims) == UserKey(issuer: "https://i", subject: "pairwise"))
   }
 
@@ -139,7 +152,8 @@ import Testing
     }
     let session = Session(
       hash: hash(4), user: Self.user, createdAt: noon, lastSeenAt: noon + .seconds(1),
-      tokens: [slots.key(0): token("t0"), slots.key(2): token("t2"), ResourceKey("gone"): token("stale")], generation: 9)
+      tokens: [slots.key(0): token("t0"), slots.key(2): token("t2"), ResourceKey("gone"): token("stale")],
+      generation: 9)
     let snapshot = slots.snapshot(of: session)
     #expect(
       snapshot.credentials.map { $0.map { String(decoding: $0.line, as: UTF8.self) } }
@@ -158,7 +172,8 @@ import Testing
     let slots = Self.slots([(["a"], nil), (["b"], nil), (["c"], nil)])
     func token(_ scopes: [String]?) -> AccessToken {
       AccessToken(
-        secret: Secret("t"), scopes: scopes, issuedAt: noon, softExpiry: noon, hardExpiry: noon, expiresAt: noon)
+        secret: Secret("t"), scopes: scopes, issuedAt: noon, softExpiry: noon, hardExpiry: noon,
+        expiresAt: noon)
     }
     let session = Session(
       hash: hash(4), user: Self.user, createdAt: noon, lastSeenAt: noon,

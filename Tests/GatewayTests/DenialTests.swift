@@ -5,10 +5,13 @@ import Wire
 
 @Suite struct DenialTests {
   static let all: [Denial] = [
-    .loginRequired, .consentRequired(scopes: ["a", "b"], link: "/x", detail: "d"), .consentExhausted(scopes: []),
-    .consentBlocked(detail: "d"), .foreignOrigin, .crossSite, .notJSON, .methodNotAllowed, .noRoute, .ambiguousPath,
+    .loginRequired, .consentRequired(scopes: ["a", "b"], link: "/x", detail: "d"),
+    .consentExhausted(scopes: []),
+    .consentBlocked(detail: "d"), .foreignOrigin, .crossSite, .notJSON, .methodNotAllowed, .noRoute,
+    .ambiguousPath,
     .headerMismatch("Mcp-Method differs"), .invalidMessage("no"), .unknownMCPSession, .bodyTooLarge,
-    .providerUnavailable(retryAfter: nil), .providerMisconfigured, .upstreamUnreachable, .upstreamTimeout, .upstreamBroken,
+    .providerUnavailable(retryAfter: nil), .providerMisconfigured, .upstreamUnreachable, .upstreamTimeout,
+    .upstreamBroken,
     .upstreamOverloaded, .upstreamRedirect, .storeUnavailable, .stopping, .malformedRequest(400),
   ]
 
@@ -30,25 +33,33 @@ import Wire
     arguments: [
       (.loginRequired, 401), (.consentRequired(scopes: [], link: "", detail: ""), 403), (.foreignOrigin, 403),
       (.crossSite, 403), (.notJSON, 415), (.methodNotAllowed, 405), (.noRoute, 404), (.ambiguousPath, 400),
-      (.unknownMCPSession, 404), (.bodyTooLarge, 413), (.headerMismatch(""), 400), (.providerMisconfigured, 502),
+      (.unknownMCPSession, 404), (.bodyTooLarge, 413), (.headerMismatch(""), 400),
+      (.providerMisconfigured, 502),
       (.upstreamTimeout, 504), (.upstreamUnreachable, 502), (.storeUnavailable, 503), (.stopping, 503),
       (.malformedRequest(408), 408),
-    ] as [(Denial, Int)]) func `a denial has the status that its rule names`(denial: Denial, status: Int) {
+    ] as [(Denial, Int)]) func `a denial has the status that its rule names`(denial: Denial, status: Int)
+  {
     #expect(DenialAnswer(denial).status == status)
   }
 
   @Test func `what may work later says when`() {
-    for denial in Self.all where DenialAnswer(denial).status == 503 { #expect(DenialAnswer(denial).retryAfter ?? 0 > 0) }
+    for denial in Self.all where DenialAnswer(denial).status == 503 {
+      #expect(DenialAnswer(denial).retryAfter ?? 0 > 0)
+    }
     #expect(DenialAnswer(.providerUnavailable(retryAfter: 17)).retryAfter == 17)
-    for denial in Self.all where DenialAnswer(denial).status != 503 { #expect(DenialAnswer(denial).retryAfter == nil) }
+    for denial in Self.all where DenialAnswer(denial).status != 503 {
+      #expect(DenialAnswer(denial).retryAfter == nil)
+    }
   }
 
   @Test(
     arguments: [
       (.resolve, "upstream_unreachable"), (.connect, "upstream_unreachable"), (.tls, "upstream_unreachable"),
-      (.timeoutConnect, "upstream_unreachable"), (.timeoutHeaders, "upstream_timeout"), (.closedEarly, "upstream_broken"),
+      (.timeoutConnect, "upstream_unreachable"), (.timeoutHeaders, "upstream_timeout"),
+      (.closedEarly, "upstream_broken"),
       (.badResponse, "upstream_broken"), (.overloaded, "upstream_overloaded"), (.stopping, "stopping"),
-      (.requestMalformed, "malformed_request"), (.requestTimeout, "malformed_request"), (.requestTooLong, "body_too_large"),
+      (.requestMalformed, "malformed_request"), (.requestTimeout, "malformed_request"),
+      (.requestTooLong, "body_too_large"),
     ] as [(UpstreamFailure.Kind, String)])
   func `a failed upstream is told without its detail`(kind: UpstreamFailure.Kind, reason: String) {
     let answer = DenialAnswer(Denial(UpstreamFailure(kind, "10.0.0.1 secret detail")))

@@ -76,7 +76,9 @@ final class Catcher {
     "nul\u{0}bell\u{7}esc\u{1B}[31m", "del\u{7F}", "\r\n2026-01-01 critical forged: yes", "é\u{1F511}", "",
   ]
 
-  static func logged(_ format: LogFormat, _ body: (Logger) -> Void, level: Logger.Level = .trace) throws -> [String] {
+  static func logged(_ format: LogFormat, _ body: (Logger) -> Void, level: Logger.Level = .trace) throws
+    -> [String]
+  {
     let catcher = Catcher()
     let sink = catcher.sink
     let logger = Logger(label: "test.\"label\"\n") { label in
@@ -87,7 +89,9 @@ final class Catcher {
   }
 
   @Test(arguments: hostile) func `a JSON record is one line that says what was meant`(text: String) throws {
-    let lines = try Self.logged(.json) { $0.warning("\(text)", metadata: ["detail": .string(text), "a\"\nb": "x"]) }
+    let lines = try Self.logged(.json) {
+      $0.warning("\(text)", metadata: ["detail": .string(text), "a\"\nb": "x"])
+    }
     #expect(lines.count == 1)
     let record = try JSONValue.parse(try #require(lines.first))
     #expect(record["message"]?.string == text)
@@ -104,7 +108,8 @@ final class Catcher {
     let line = try #require(lines.first)
     #expect(line.contains(" warning "))
     #expect(line.contains("detail=\""))
-    let body = line.dropFirst(line.distance(from: line.startIndex, to: line.firstIndex(of: "=") ?? line.startIndex))
+    let body = line.dropFirst(
+      line.distance(from: line.startIndex, to: line.firstIndex(of: "=") ?? line.startIndex))
     #expect(!body.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F })
   }
 
@@ -144,7 +149,8 @@ final class Catcher {
     let split = mcpMethod?.utf8.count ?? 0
     log.append(
       AccessLog.Record(
-        requestID: 0xAB, status: 200, route: "/mcp", microseconds: 1500, upstreamMicroseconds: 900, bytesIn: 10,
+        requestID: 0xAB, status: 200, route: "/mcp", microseconds: 1500, upstreamMicroseconds: 900,
+        bytesIn: 10,
         bytesOut: 20, outcome: "answered"),
       method: 0..<method.utf8.count, in: head, mcpMethod: mcpMethod.map { _ in 0..<split },
       mcpName: name.map { split..<split + $0.utf8.count }, in: body)
@@ -159,7 +165,9 @@ final class Catcher {
     #expect(record["method"]?.string == "POST" && record["route"]?.string == "/mcp")
     #expect(record["mcp_method"]?.string == "tools/call" && record["mcp_name"]?.string == "add")
     #expect(record["status"]?.int64 == 200 && record["duration_us"]?.int64 == 1500)
-    #expect(record["upstream_us"]?.int64 == 900 && record["bytes_in"]?.int64 == 10 && record["bytes_out"]?.int64 == 20)
+    #expect(
+      record["upstream_us"]?.int64 == 900 && record["bytes_in"]?.int64 == 10
+        && record["bytes_out"]?.int64 == 20)
     #expect(record["outcome"]?.string == "answered")
     #expect(record["request_id"]?.string?.hasSuffix("ab") == true)
   }
@@ -169,7 +177,9 @@ final class Catcher {
     #expect(record["mcp_method"] == nil && record["mcp_name"] == nil)
   }
 
-  @Test(arguments: [LogFormat.json, .text]) func `nothing secret and no query is in a line`(format: LogFormat) throws {
+  @Test(arguments: [LogFormat.json, .text]) func `nothing secret and no query is in a line`(format: LogFormat)
+    throws
+  {
     for line in try Self.line(format) {
       #expect(!line.contains("s3cret") && !line.contains("?") && !line.contains("code"))
     }
@@ -177,7 +187,8 @@ final class Catcher {
 
   @Test(
     arguments: [
-      "a\"b", "a\\\"b", "a\nb", "a\r\nb", "a b", "a\u{0}b", "a\u{1B}[31mb", "é", "\u{1F511}", "\"},{\"level\":\"critical\"",
+      "a\"b", "a\\\"b", "a\nb", "a\r\nb", "a b", "a\u{0}b", "a\u{1B}[31mb", "é", "\u{1F511}",
+      "\"},{\"level\":\"critical\"",
       "a status=500", String(repeating: "x", count: 5000), "",
     ], [LogFormat.json, .text])
   func `names a caller chose stay names`(hostile: String, format: LogFormat) throws {
@@ -196,14 +207,17 @@ final class Catcher {
     }
   }
 
-  @Test func `a log that is off writes nothing`() throws { #expect(try Self.line(.json, isOn: false).isEmpty) }
+  @Test func `a log that is off writes nothing`() throws {
+    #expect(try Self.line(.json, isOn: false).isEmpty)
+  }
 
   @Test func `lines leave by themselves when enough have come`() throws {
     let catcher = Catcher()
     var log = AccessLog(sink: catcher.sink, format: .json, isOn: true)
     let empty = Buffer("GET")
     let record = AccessLog.Record(
-      requestID: 1, status: 200, route: "/", microseconds: 1, upstreamMicroseconds: 1, bytesIn: 1, bytesOut: 1,
+      requestID: 1, status: 200, route: "/", microseconds: 1, upstreamMicroseconds: 1, bytesIn: 1,
+      bytesOut: 1,
       outcome: "answered")
     for _ in 0..<200 {
       log.append(record, method: 0..<3, in: empty, mcpMethod: nil, mcpName: nil, in: empty)

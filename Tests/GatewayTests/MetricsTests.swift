@@ -15,7 +15,9 @@ import Testing
   }
 
   @Test(
-    arguments: [(0, 0), (500, 0), (501, 1), (1_000, 1), (1_001, 2), (10_000_000, 12), (10_000_001, 13), (.max, 13)]
+    arguments: [
+      (0, 0), (500, 0), (501, 1), (1_000, 1), (1_001, 2), (10_000_000, 12), (10_000_001, 13), (.max, 13),
+    ]
       as [(UInt64, Int)])
   func `a duration falls into the first bucket that holds it`(microseconds: UInt64, bucket: Int) {
     var metrics = LoopMetrics(routeCount: 0)
@@ -24,7 +26,9 @@ import Testing
     #expect(metrics.durationBuckets.reduce(0, +) == 1)
   }
 
-  @Test(arguments: [-1, 0, 99, 100, 599, 600, 999, Int.max, Int.min]) func `no status is out of the table`(status: Int) {
+  @Test(arguments: [-1, 0, 99, 100, 599, 600, 999, Int.max, Int.min]) func `no status is out of the table`(
+    status: Int
+  ) {
     var metrics = LoopMetrics(routeCount: 1)
     metrics.record(route: 0, status: status, microseconds: 1, bytesIn: 0, bytesOut: 0)
     metrics.record(route: 7, status: status, microseconds: 1, bytesIn: 0, bytesOut: 0)
@@ -71,7 +75,9 @@ import Testing
       #expect(seen.insert(series).inserted, "twice: \(series)")
       let name = String(series.prefix { $0 != "{" })
       #expect(name.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" })
-      let family = ["_bucket", "_sum", "_count"].first { name.hasSuffix($0) && types[String(name.dropLast($0.count))] == "histogram" }
+      let family = ["_bucket", "_sum", "_count"].first {
+        name.hasSuffix($0) && types[String(name.dropLast($0.count))] == "histogram"
+      }
       #expect(types[family.map { String(name.dropLast($0.count)) } ?? name] != nil, "no type: \(name)")
       if types[name] == "counter" { #expect(name.hasSuffix("_total")) }
     }
@@ -98,8 +104,10 @@ import Testing
   @Test func `the control loop's counts are added up`() {
     var sum = ControlMetrics()
     for outcome in [
-      .success(.init(token: .init(accessToken: .init("t"), expiresIn: nil))), .invalidGrant(.init(error: "x")),
-      .interactionRequired(.init(error: "x")), .transient(retryAfter: nil, detail: ""), .misconfigured(detail: ""),
+      .success(.init(token: .init(accessToken: .init("t"), expiresIn: nil))),
+      .invalidGrant(.init(error: "x")),
+      .interactionRequired(.init(error: "x")), .transient(retryAfter: nil, detail: ""),
+      .misconfigured(detail: ""),
     ] as [RefreshOutcome] { sum.count(outcome) }
     sum.add(sum)
     #expect(sum.refreshes == 2 && sum.refreshesRefused == 4)

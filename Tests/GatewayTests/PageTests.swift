@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct PageTests {
   static let payloads = [
-    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg/onload=alert(1)>", "</style><script>x</script>",
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg/onload=alert(1)>",
+    "</style><script>x</script>",
     "</title><script>x</script>", "<!--", "&lt;b&gt;", "javascript:alert(1)", "\u{0}<b>", "<\u{200B}script>",
   ]
 
@@ -32,15 +33,20 @@ import Testing
       let (harmless, hostile) = (Self.tags(page("plain")), Self.tags(page(payload)))
       #expect(harmless.map { $0.prefix { $0 != " " } } == hostile.map { $0.prefix { $0 != " " } })
       #expect(!page(payload).contains(payload) || !payload.contains { "<>\"'&".contains($0) })
-      #expect(!hostile.contains { $0.lowercased().hasPrefix("script") || $0.contains("onerror=") && !$0.contains("&") })
+      #expect(
+        !hostile.contains {
+          $0.lowercased().hasPrefix("script") || $0.contains("onerror=") && !$0.contains("&")
+        })
     }
   }
 
   @Test(
     arguments: [
-      ("", ""), ("plain", "plain"), ("<>&\"'", "&lt;&gt;&amp;&quot;&#39;"), ("&amp;", "&amp;amp;"), ("é\u{1F511}", "é\u{1F511}"),
+      ("", ""), ("plain", "plain"), ("<>&\"'", "&lt;&gt;&amp;&quot;&#39;"), ("&amp;", "&amp;amp;"),
+      ("é\u{1F511}", "é\u{1F511}"),
       ("a\u{301}<", "a\u{301}&lt;"), ("<\u{301}", "&lt;\u{301}"),
-    ]) func `the five characters are escaped and no others`(text: String, expected: String) {
+    ]) func `the five characters are escaped and no others`(text: String, expected: String)
+  {
     #expect(Array(HTML.escape(text).unicodeScalars) == Array(expected.unicodeScalars))
     let html: HTML = "<p title=\"\(text)\">\(text)</p>"
     #expect(html.markup == "<p title=\"\(expected)\">\(expected)</p>")
@@ -57,16 +63,19 @@ import Testing
     [
       account("x"), Pages.signedOut(notice: nil), Pages.signedOut(notice: "Bye"),
       Pages.problem(title: "t", explanation: "e", requestID: "abc", action: nil),
-      Pages.problem(title: "t", explanation: "e", requestID: "abc", action: (label: "Sign in", href: "/auth/login")),
+      Pages.problem(
+        title: "t", explanation: "e", requestID: "abc", action: (label: "Sign in", href: "/auth/login")),
     ]
   }
 
-  @Test(arguments: pages) func `the policy allows exactly the style that is on the page`(page: String) throws {
+  @Test(arguments: pages) func `the policy allows exactly the style that is on the page`(page: String) throws
+  {
     let style = try #require(
       page.components(separatedBy: "<style>").dropFirst().first?.components(separatedBy: "</style>").first)
     #expect(page.components(separatedBy: "<style").count == 2)
     let digest = Data(SHA256.hash(data: Data(style.utf8))).base64EncodedString()
-    let policy = try #require(SecurityFields.page(formTargets: []).first { $0.name == "Content-Security-Policy" }?.value)
+    let policy = try #require(
+      SecurityFields.page(formTargets: []).first { $0.name == "Content-Security-Policy" }?.value)
     #expect(policy.contains("style-src 'sha256-\(digest)'"))
   }
 
@@ -102,7 +111,9 @@ import Testing
     }
     #expect(!policy.contains("unsafe"))
     let wide = OwnResponse.page(200, "x", formTargets: ["https://idp.test"]).fields
-    #expect(wide.first { $0.name == "Content-Security-Policy" }?.value.contains("form-action 'self' https://idp.test") == true)
+    #expect(
+      wide.first { $0.name == "Content-Security-Policy" }?.value.contains(
+        "form-action 'self' https://idp.test") == true)
   }
 
   @Test func `a redirect becomes a GET that nobody stores`() {

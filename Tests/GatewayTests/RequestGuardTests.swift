@@ -53,23 +53,27 @@ struct GuardCase: Sendable, CustomTestStringConvertible {
       GuardCase(.get, .sameSite, mode: .other, html: true, mcp: .crossSite, plain: .crossSite),
       GuardCase(.delete, .crossSite, mcp: .crossSite, plain: .crossSite),
       // A form of another site that navigates here.
-      GuardCase(.post, .crossSite, mode: .navigate, content: .other, html: true, mcp: .crossSite, plain: .crossSite),
+      GuardCase(
+        .post, .crossSite, mode: .navigate, content: .other, html: true, mcp: .crossSite, plain: .crossSite),
       GuardCase(.head, .crossSite, mode: .navigate, mcp: .crossSite, plain: .crossSite),
       // A link on another site only shows a page, and only when the browser itself says so.
       GuardCase(.get, .crossSite, mode: .navigate, html: true), GuardCase(.get, .sameSite, mode: .navigate),
-      GuardCase(.get, .unknown, mode: .navigate), GuardCase(.get, .crossSite, html: true, mcp: .crossSite, plain: .crossSite),
+      GuardCase(.get, .unknown, mode: .navigate),
+      GuardCase(.get, .crossSite, html: true, mcp: .crossSite, plain: .crossSite),
       // Listed origins are cross-site by nature.
       GuardCase(.post, .crossSite, .allowed(0), mode: .other, content: .json),
       GuardCase(.post, .sameSite, .allowed(1), mode: .other, content: .json),
       GuardCase(.post, .crossSite, .allowed(0), mode: .other, content: .other, mcp: .notJSON),
-      GuardCase(.delete, .crossSite, .allowed(0), mode: .other), GuardCase(.get, .crossSite, .allowed(0), mode: .other),
+      GuardCase(.delete, .crossSite, .allowed(0), mode: .other),
+      GuardCase(.get, .crossSite, .allowed(0), mode: .other),
       // The address bar navigates; it never posts.
       GuardCase(.get, .none, mode: .navigate, html: true), GuardCase(.get, .none, html: true),
       GuardCase(.get, .none, mode: .other, mcp: .crossSite, plain: .crossSite),
       GuardCase(.post, .none, mode: .navigate, content: .json, mcp: .crossSite, plain: .crossSite),
       GuardCase(.post, .none, .own, content: .json, mcp: .crossSite, plain: .crossSite),
       GuardCase(.delete, .none, mcp: .crossSite, plain: .crossSite),
-    ]) func `a request passes by where it comes from and what it is`(_ example: GuardCase) {
+    ]) func `a request passes by where it comes from and what it is`(_ example: GuardCase)
+  {
     #expect(RequestGuard.check(example.evidence, isMCP: true) == example.mcp)
     #expect(RequestGuard.check(example.evidence, isMCP: false) == example.plain)
   }
@@ -126,7 +130,8 @@ struct GuardCase: Sendable, CustomTestStringConvertible {
       (.post, .sameOrigin, .absent, nil), (.post, .crossSite, .absent, .crossSite),
       (.post, .sameSite, .absent, .crossSite), (.post, .none, .absent, .crossSite),
       (.post, .unknown, .own, .crossSite), (.post, .sameSite, .own, .crossSite),
-      (.post, .sameOrigin, .foreign, .foreignOrigin), (.get, .none, .absent, nil), (.get, .crossSite, .absent, .crossSite),
+      (.post, .sameOrigin, .foreign, .foreignOrigin), (.get, .none, .absent, nil),
+      (.get, .crossSite, .absent, .crossSite),
       (.get, .crossSite, .allowed(0), nil),
     ] as [(CallerEvidence.Verb, CallerEvidence.FetchSite, CallerEvidence.Origin, RequestGuard.Refusal?)])
   func `an own endpoint that changes something is for pages of this origin`(

@@ -19,12 +19,16 @@ import Testing
       ("/mcp", "/mcp", ""), ("/mcp/", "/mcp", "/"), ("/mcp/x/y", "/mcp", "/x/y"), ("/mcp/v2", "/mcp/v2", ""),
       ("/mcp/v2/x", "/mcp/v2", "/x"), ("/mcp/v23", "/mcp", "/v23"), ("/mcp/v", "/mcp", "/v"),
       // Nothing but whole segments: `/mcpx` is another address.
-      ("/mcpx", "/", "/mcpx"), ("/mcp-2", "/", "/mcp-2"), ("/mc", "/", "/mc"), ("/", "/", "/"), ("/a", "/", "/a"),
+      ("/mcpx", "/", "/mcpx"), ("/mcp-2", "/", "/mcp-2"), ("/mc", "/", "/mc"), ("/", "/", "/"),
+      ("/a", "/", "/a"),
       ("/a/b", "/a/b", ""), ("/a/b/", "/a/b", "/"), ("/a/bc", "/", "/a/bc"), ("/MCP", "/", "/MCP"),
       // An escape does not hide a prefix.
       ("/%6dcp/x", "/mcp", "/x"), ("/mcp/%76%32", "/mcp/v2", ""), ("/mcp%2fv2", "/", "/mcp%2fv2"),
-    ]) func `the longest prefix of whole segments wins`(path: String, route: String, rest: String) throws {
-    for paths in [["/", "/mcp", "/mcp/v2", "/a/b"], ["/a/b", "/mcp/v2", "/mcp", "/"], ["/mcp", "/", "/a/b", "/mcp/v2"]] {
+    ]) func `the longest prefix of whole segments wins`(path: String, route: String, rest: String) throws
+  {
+    for paths in [
+      ["/", "/mcp", "/mcp/v2", "/a/b"], ["/a/b", "/mcp/v2", "/mcp", "/"], ["/mcp", "/", "/a/b", "/mcp/v2"],
+    ] {
       let found = try #require(try Self.match(path, paths))
       #expect(found.path == route)
       #expect(found.rest == rest)
@@ -44,11 +48,14 @@ import Testing
 
   @Test(
     arguments: [
-      ("http://127.0.0.1:3000/mcp/", "/mcp/"), ("http://127.0.0.1:3000/mcp/?a=b", "/mcp/?a=b"), ("/mcp/", "/mcp/"),
+      ("http://127.0.0.1:3000/mcp/", "/mcp/"), ("http://127.0.0.1:3000/mcp/?a=b", "/mcp/?a=b"),
+      ("/mcp/", "/mcp/"),
       ("/mcp/?a=b#frag", "/mcp/?a=b"), ("HTTP://127.0.0.1:3000/x", "/x"),
       // Another host, port or scheme would see the token.
-      ("https://127.0.0.1:3000/mcp/", nil), ("http://127.0.0.1:3001/mcp/", nil), ("http://evil.test/mcp", nil),
-      ("//evil.test/mcp", nil), ("http://127.0.0.1:3000@evil.test/", nil), ("javascript:alert(1)", nil), ("mcp/", nil),
+      ("https://127.0.0.1:3000/mcp/", nil), ("http://127.0.0.1:3001/mcp/", nil),
+      ("http://evil.test/mcp", nil),
+      ("//evil.test/mcp", nil), ("http://127.0.0.1:3000@evil.test/", nil), ("javascript:alert(1)", nil),
+      ("mcp/", nil),
       ("", nil), ("/mcp\r\nX: y", nil), ("/m cp", nil), ("/mcp\u{E9}", nil), ("http://127.0.0.1:30000/", nil),
     ] as [(String, String?)])
   func `a redirect is followed on the upstream's own origin only`(location: String, target: String?) throws {
@@ -58,8 +65,10 @@ import Testing
   @Test(
     arguments: [
       ("http://127.0.0.1:3000/mcp", "127.0.0.1:3000"), ("https://mcp.test/", "mcp.test"),
-      ("https://mcp.test:443/", "mcp.test"), ("http://mcp.test:443/", "mcp.test:443"), ("http://[::1]:80/", "[::1]"),
-    ]) func `the host field is the upstream's authority`(upstream: String, host: String) throws {
+      ("https://mcp.test:443/", "mcp.test"), ("http://mcp.test:443/", "mcp.test:443"),
+      ("http://[::1]:80/", "[::1]"),
+    ]) func `the host field is the upstream's authority`(upstream: String, host: String) throws
+  {
     let text = String(decoding: try makeRoute(to: upstream).fixedFields, as: UTF8.self)
     #expect(text == "Host: \(host)\r\nVia: 1.1 coatcheck\r\n")
   }

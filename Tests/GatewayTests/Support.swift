@@ -23,7 +23,9 @@ func withAnswer<R>(
 ) throws -> R {
   let buffer = Buffer("\(line)\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n")
   var head = ResponseHead()
-  guard try head.parse(buffer, limits: HeadLimits(), requestMethod: .post) else { throw HTTPError(0, "incomplete") }
+  guard try head.parse(buffer, limits: HeadLimits(), requestMethod: .post) else {
+    throw HTTPError(0, "incomplete")
+  }
   return try body(head, buffer)
 }
 
@@ -74,8 +76,10 @@ func makeRoute(
   scope: [String] = [], resource: String? = nil, passCookies: [String] = [], passResponseFields: [String] = []
 ) throws -> Route {
   Route(
-    index: index, path: path, prefix: try #require(RoutePath(path)), upstream: try #require(URLReference(upstream)),
-    authorization: authorization, needsSession: needsSession, isMCP: isMCP, credentialSlot: slot, scope: scope,
+    index: index, path: path, prefix: try #require(RoutePath(path)),
+    upstream: try #require(URLReference(upstream)),
+    authorization: authorization, needsSession: needsSession, isMCP: isMCP, credentialSlot: slot,
+    scope: scope,
     resource: resource, passCookies: passCookies, passResponseFields: passResponseFields)
 }
 

@@ -7,12 +7,15 @@ import Testing
 @Suite struct UpstreamRequestTests {
   /// The head that an upstream gets.
   static func write(
-    _ line: String = "POST /mcp HTTP/1.1", _ fields: [String] = [], route: Route? = nil, target: String? = nil,
+    _ line: String = "POST /mcp HTTP/1.1", _ fields: [String] = [], route: Route? = nil,
+    target: String? = nil,
     authorization: String = "Authorization: Bearer ours\r\n", forwarding: String = ""
   ) throws -> WrittenHead {
     let route = try route ?? makeRoute()
     return try withRequest(line, fields) { head, buffer in
-      let rest = try #require(RouteTable([route]).match(buffer, head.path)).1
+      guard let (_, rest) = RouteTable([route]).match(buffer, head.path) else {
+        throw HTTPError(404, "no route")
+      }
       var out = Buffer()
       UpstreamRequest.write(
         to: &out, head: head, input: buffer, route: route,
@@ -26,10 +29,13 @@ import Testing
   @Test(
     arguments: [
       "Accept: application/json, text/event-stream", "Accept-Language: de", "User-Agent: test/1.0",
-      "Content-Type: application/json; charset=utf-8", "Mcp-Session-Id: 1868a90c", "MCP-Protocol-Version: 2025-11-25",
+      "Content-Type: application/json; charset=utf-8", "Mcp-Session-Id: 1868a90c",
+      "MCP-Protocol-Version: 2025-11-25",
       "Mcp-Method: tools/call", "Mcp-Name: =?base64?w6k=?=", "Last-Event-ID: 42", "traceparent: 00-aa-bb-01",
-      "tracestate: a=b", "X-Custom-Thing: a, b; c=\"d\"", "If-None-Match: \"x\"", "Range: bytes=0-1", "Prefer: wait=1",
-    ]) func `what belongs to the message passes unchanged and once`(line: String) throws {
+      "tracestate: a=b", "X-Custom-Thing: a, b; c=\"d\"", "If-None-Match: \"x\"", "Range: bytes=0-1",
+      "Prefer: wait=1",
+    ]) func `what belongs to the message passes unchanged and once`(line: String) throws
+  {
     let head = try Self.write("POST /mcp HTTP/1.1", [line])
     let colon = try #require(line.firstIndex(of: ":"))
     #expect(head.values(line[..<colon].lowercased()) == [line[line.index(after: colon)...].trimmingSpaces])
@@ -37,24 +43,34 @@ import Testing
 
   @Test(
     arguments: [
-      "Authorization: Bearer attacker", "authorization: Basic x", "Cookie: __Host-coatcheck=secret", "Cookie2: a",
-      "Set-Cookie: a=b", "DPoP: eyJ", "Proxy-Authorization: Basic x", "Proxy-Authenticate: Basic", "Proxy-Connection: close",
-      "Forwarded: for=6.6.6.6;host=evil", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil", "X-Forwarded-Proto: http",
-      "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /evil", "X-Forwarded-Server: evil", "X-Forwarded-User: admin",
-      "X-Forwarded-Email: a@b", "X-Forwarded-Groups: admin", "X-Forwarded-Access-Token: t", "X-Forwarded-Something: x",
-      "X-Forwarded-Preferred-Username: admin", "X-Forwarded-Client-Cert: x", "X-Real-IP: 6.6.6.6", "True-Client-IP: 6.6.6.6",
-      "CF-Connecting-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "Via: 1.1 evil", "Remote-User: admin", "X-Remote-User: admin",
+      "Authorization: Bearer attacker", "authorization: Basic x", "Cookie: __Host-coatcheck=secret",
+      "Cookie2: a",
+      "Set-Cookie: a=b", "DPoP: eyJ", "Proxy-Authorization: Basic x", "Proxy-Authenticate: Basic",
+      "Proxy-Connection: close",
+      "Forwarded: for=6.6.6.6;host=evil", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil",
+      "X-Forwarded-Proto: http",
+      "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /evil", "X-Forwarded-Server: evil",
+      "X-Forwarded-User: admin",
+      "X-Forwarded-Email: a@b", "X-Forwarded-Groups: admin", "X-Forwarded-Access-Token: t",
+      "X-Forwarded-Something: x",
+      "X-Forwarded-Preferred-Username: admin", "X-Forwarded-Client-Cert: x", "X-Real-IP: 6.6.6.6",
+      "True-Client-IP: 6.6.6.6",
+      "CF-Connecting-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "Via: 1.1 evil", "Remote-User: admin",
+      "X-Remote-User: admin",
       "X-User: admin", "X-Email: a@b", "X-Auth-Request-User: admin", "X-Auth-Request-Email: a@b",
       "X-MS-CLIENT-PRINCIPAL: e30=", "X-MS-CLIENT-PRINCIPAL-NAME: admin", "X-MS-TOKEN-AAD-ACCESS-TOKEN: t",
-      "X-Goog-IAP-JWT-Assertion: j", "Cf-Access-Jwt-Assertion: j", "X-WebAuth-User: admin", "X-SSL-Client-Cert: x",
-      "Client-Cert: :AA==:", "X-Access-Token: t", "X-Id-Token: t", "X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE",
+      "X-Goog-IAP-JWT-Assertion: j", "Cf-Access-Jwt-Assertion: j", "X-WebAuth-User: admin",
+      "X-SSL-Client-Cert: x",
+      "Client-Cert: :AA==:", "X-Access-Token: t", "X-Id-Token: t", "X-HTTP-Method-Override: DELETE",
+      "X-HTTP-Method: DELETE",
       "X-Method-Override: DELETE", "X-Original-URL: /admin", "X-Rewrite-URL: /admin", "X-Host: evil",
       "X-Original-Host: evil", "Origin: https://proxy.test", "Referer: https://proxy.test/secret?code=1",
       "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty", "Sec-Fetch-User: ?1",
       "X-Request-ID: forged", "Connection: keep-alive", "Keep-Alive: timeout=5", "TE: trailers", "Trailer: X",
       "Upgrade: websocket", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: x",
       "HTTP2-Settings: AAA", "Content-Length: 0", "Expect: 100-continue",
-    ]) func `what a client must not say to an upstream never passes`(line: String) throws {
+    ]) func `what a client must not say to an upstream never passes`(line: String) throws
+  {
     let colon = try #require(line.firstIndex(of: ":"))
     let (name, value) = (line[..<colon].lowercased(), line[line.index(after: colon)...].trimmingSpaces)
     for spelling in [line, name.uppercased() + ":" + value] {
@@ -66,14 +82,18 @@ import Testing
 
   @Test func `the token is ours and there once however often the client sends one`() throws {
     let head = try Self.write(
-      "POST /mcp HTTP/1.1", ["Authorization: Bearer a", "AUTHORIZATION: Bearer b", "Authorization : x".replacing(" :", with: ":")])
+      "POST /mcp HTTP/1.1", ["Authorization: Bearer a", "AUTHORIZATION: Bearer b", "authorization: Basic x"])
     #expect(head.values("authorization") == ["Bearer ours"])
-    #expect(try Self.write("POST /mcp HTTP/1.1", ["Authorization: Bearer a"], authorization: "").values("authorization").isEmpty)
+    #expect(
+      try Self.write("POST /mcp HTTP/1.1", ["Authorization: Bearer a"], authorization: "").values(
+        "authorization"
+      ).isEmpty)
   }
 
   @Test func `fields that Connection names do not pass`() throws {
     let head = try Self.write(
-      "POST /mcp HTTP/1.1", ["Connection: X-Hop, close, x-other", "X-Hop: 1", "x-OTHER: 2", "X-Kept: 3", "X-Hop: 4"])
+      "POST /mcp HTTP/1.1",
+      ["Connection: X-Hop, close, x-other", "X-Hop: 1", "x-OTHER: 2", "X-Kept: 3", "X-Hop: 4"])
     #expect(head.values("x-hop").isEmpty)
     #expect(head.values("x-other").isEmpty)
     #expect(head.values("x-kept") == ["3"])
@@ -87,7 +107,8 @@ import Testing
   }
 
   @Test func `a parameter field passes unchanged and once`() throws {
-    let head = try Self.write("POST /mcp HTTP/1.1", ["Mcp-Param-Region: eu  west", "mCp-PaRaM-x: =?base64?w6k=?="])
+    let head = try Self.write(
+      "POST /mcp HTTP/1.1", ["Mcp-Param-Region: eu  west", "mCp-PaRaM-x: =?base64?w6k=?="])
     #expect(head.values("mcp-param-region") == ["eu  west"])
     #expect(head.values("mcp-param-x") == ["=?base64?w6k=?="])
   }
@@ -116,11 +137,14 @@ import Testing
     arguments: [
       ("/mcp", "http://u:1/mcp", "/mcp", "/mcp"), ("/mcp", "http://u:1/mcp", "/mcp/", "/mcp/"),
       ("/mcp", "http://u:1/mcp", "/mcp/a/b", "/mcp/a/b"), ("/mcp", "http://u:1/", "/mcp", "/"),
-      ("/mcp", "http://u:1", "/mcp", "/"), ("/mcp", "http://u:1/", "/mcp/", "/"), ("/mcp", "http://u:1/", "/mcp/a", "/a"),
+      ("/mcp", "http://u:1", "/mcp", "/"), ("/mcp", "http://u:1/", "/mcp/", "/"),
+      ("/mcp", "http://u:1/", "/mcp/a", "/a"),
       ("/mcp", "http://u:1/x/y", "/mcp/a", "/x/y/a"), ("/mcp", "http://u:1/x/", "/mcp/a", "/x/a"),
-      ("/", "http://u:1/", "/", "/"), ("/", "http://u:1/", "/a", "/a"), ("/", "http://u:1/base", "/a/", "/base/a/"),
+      ("/", "http://u:1/", "/", "/"), ("/", "http://u:1/", "/a", "/a"),
+      ("/", "http://u:1/base", "/a/", "/base/a/"),
       ("/", "http://u:1/base", "/", "/base/"), ("/a/b", "http://u:1/c", "/a/b/d", "/c/d"),
-      ("/mcp", "http://u:1/mcp", "/mcp?x=1&y=%20", "/mcp?x=1&y=%20"), ("/mcp", "http://u:1/mcp", "/mcp?", "/mcp?"),
+      ("/mcp", "http://u:1/mcp", "/mcp?x=1&y=%20", "/mcp?x=1&y=%20"),
+      ("/mcp", "http://u:1/mcp", "/mcp?", "/mcp?"),
       ("/mcp", "http://u:1/", "/mcp?a=/../b", "/?a=/../b"), ("/mcp", "http://u:1/x", "/%6dcp/%41", "/x/%41"),
     ])
   func `the prefix is replaced and the rest of the target kept`(
@@ -147,7 +171,8 @@ import Testing
     ] as [([String], [String])])
   func `cookies pass by exact name only`(names: [String], expected: [String]) throws {
     let head = try Self.write(
-      "POST /mcp HTTP/1.1", ["Cookie: theme=dark; __Host-coatcheck=s3cret; x=1", "Cookie: lang=de; __Host-coatcheck=s3cret"],
+      "POST /mcp HTTP/1.1",
+      ["Cookie: theme=dark; __Host-coatcheck=s3cret; x=1", "Cookie: lang=de; __Host-coatcheck=s3cret"],
       route: makeRoute(passCookies: names))
     #expect(head.values("cookie") == expected)
     #expect(!head.fields.contains { $0.value.contains("s3cret") })
