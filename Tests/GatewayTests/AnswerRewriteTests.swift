@@ -56,7 +56,7 @@ import Testing
       "Access-Control-Allow-Origin: *",
       "Access-Control-Allow-Credentials: true", "Access-Control-Expose-Headers: *",
       "Access-Control-Allow-Methods: *",
-      "Access-Control-Allow-Headers: *", "Access-Control-Max-Age: 1",
+      "Access-Control-Allow-Headers: *", "Access-Control-Max-Age: 1", "Clear-Site-Data: \"*\"",
     ]) func `what must not reach a browser is withheld`(line: String) throws
   {
     let colon = try #require(line.firstIndex(of: ":"))

@@ -76,12 +76,14 @@ final class Catcher {
     "nul\u{0}bell\u{7}esc\u{1B}[31m", "del\u{7F}", "\r\n2026-01-01 critical forged: yes", "é\u{1F511}", "",
   ]
 
-  static func logged(_ format: LogFormat, _ body: (Logger) -> Void, level: Logger.Level = .trace) throws
+  static func logged(
+    _ format: LogFormat, label: String = "test", _ body: (Logger) -> Void, level: Logger.Level = .trace
+  ) throws
     -> [String]
   {
     let catcher = Catcher()
     let sink = catcher.sink
-    let logger = Logger(label: "test.\"label\"\n") { label in
+    let logger = Logger(label: label) { label in
       LineLogHandler(label: label, sink: sink, format: format, level: level)
     }
     body(logger)

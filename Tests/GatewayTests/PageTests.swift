@@ -116,6 +116,13 @@ import Testing
         "form-action 'self' https://idp.test") == true)
   }
 
+  @Test func `a form on a page is sent with its origin`() {
+    // With `no-referrer` a browser sends `Origin: null` along with a POST (Fetch standard, append a request `Origin` field),
+    // and the sign-out button would be refused.
+    let policy = OwnResponse.page(200, "x").fields.filter { $0.name == "Referrer-Policy" }.map(\.value)
+    #expect(policy == ["same-origin"])
+  }
+
   @Test func `a redirect becomes a GET that nobody stores`() {
     let response = OwnResponse.seeOther("/x").adding("Set-Cookie", "a").adding("Set-Cookie", "b")
     #expect(response.status == 303)

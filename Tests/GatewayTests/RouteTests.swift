@@ -23,7 +23,7 @@ import Testing
       ("/a", "/", "/a"),
       ("/a/b", "/a/b", ""), ("/a/b/", "/a/b", "/"), ("/a/bc", "/", "/a/bc"), ("/MCP", "/", "/MCP"),
       // An escape does not hide a prefix.
-      ("/%6dcp/x", "/mcp", "/x"), ("/mcp/%76%32", "/mcp/v2", ""), ("/mcp%2fv2", "/", "/mcp%2fv2"),
+      ("/%6dcp/x", "/mcp", "/x"), ("/mcp/%76%32", "/mcp/v2", ""),
     ]) func `the longest prefix of whole segments wins`(path: String, route: String, rest: String) throws
   {
     for paths in [

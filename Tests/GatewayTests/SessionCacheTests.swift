@@ -49,6 +49,14 @@ import Testing
     #expect(cache.entry(for: hash(1), now: noon + .seconds(3600)) != nil)
   }
 
+  @Test func `a session that is learnt anew is reported as used when that is due`() {
+    var cache = SessionCache()
+    let entry = cache.insert(makeSnapshot(1, lastSeen: noon), ticket: hash(9), now: noon + .seconds(90))
+    // What the control loop knows is a minute and a half old: this use has to be told.
+    #expect(entry.lastReported == noon)
+    #expect(entry.lastSeen == noon + .seconds(90))
+  }
+
   @Test func `a session that ended is gone under all its tickets`() {
     var cache = SessionCache()
     for ticket in [1, 8, 9] as [UInt64] { _ = cache.insert(makeSnapshot(1), ticket: hash(ticket), now: noon) }
