@@ -7,8 +7,8 @@ public struct AddressBlock: Sendable, Hashable, CustomStringConvertible {
   /// How many leading bits count.
   public let prefixLength: Int
 
-  /// Nil when `text` is no literal address with an optional prefix length, or when bits behind the prefix are set: then
-  /// either the address or the length is not what was meant.
+  /// Nil when `text` is no literal address with an optional prefix length, or when bits behind the prefix are
+  /// set: then either the address or the length is not what was meant.
   public init?(_ text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let first = parts.first, let literal = IPLiteral(first) else { return nil }

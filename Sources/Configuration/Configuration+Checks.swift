@@ -1,7 +1,7 @@
 internal import Basics
 
-// Demands that join several keys. Each is made only when the keys it joins are sound by themselves, so that one mistake is
-// reported once.
+// Demands that join several keys. Each is made only when the keys it joins are sound by themselves, so that
+// one mistake is reported once.
 extension Configuration {
   func check(_ reading: inout Reading) {
     checkFront(&reading)
@@ -16,7 +16,10 @@ extension Configuration {
     {
       reading.note(
         "listen",
-        "must be a loopback address while there is neither \"tls\" nor a proxy in \"trusted_proxies\": tickets must not cross a network in the clear"
+        """
+        must be a loopback address while there is neither "tls" nor a proxy in "trusted_proxies": \
+        tickets must not cross a network in the clear
+        """
       )
     }
     if reading.isSound("public_url", "tls"), tls != nil, !publicURL.isSecure {
@@ -46,7 +49,10 @@ extension Configuration {
       guard oidc.clientSecretFile == nil, oidc.clientSecretEnv == nil else { return }
       reading.note(
         "oidc.client_secret_file",
-        "is missing: \"\(method.rawValue)\" needs it, or \"client_secret_env\"; or set \"token_endpoint_auth_method\" to \"private_key_jwt\""
+        """
+        is missing: "\(method.rawValue)" needs it, or "client_secret_env"; or set \
+        "token_endpoint_auth_method" to "private_key_jwt"
+        """
       )
     case .privateKeyJWT:
       guard oidc.privateKeyFile == nil else { return }
@@ -88,13 +94,16 @@ extension Configuration {
     {
       reading.note(
         "\(place).scope",
-        "is missing: a route with a token needs the scopes of its API here, or a \"resource\", or an API's scope in oidc.scope; without a token it has \"authorization\": \"none\""
+        """
+        is missing: a route with a token needs the scopes of its API here, or a "resource", or an API's \
+        scope in oidc.scope; without a token it has "authorization": "none"
+        """
       )
     }
   }
 
-  /// Whether the sign-in alone leads to a token for some API: it asks for a scope that OpenID Connect Core 1.0 (§5.4, §11) does
-  /// not define, or names an audience in the way some providers have.
+  /// Whether the sign-in alone leads to a token for some API: it asks for a scope that OpenID Connect Core
+  /// 1.0 (§5.4, §11) does not define, or names an audience in the way some providers have.
   private var signInNamesAnAPI: Bool {
     let ofSignIn: Set<String> = ["openid", "profile", "email", "address", "phone", "offline_access"]
     return !ofSignIn.isSuperset(of: oidc.scope)
@@ -148,6 +157,23 @@ extension Configuration {
     if reading.isSound("session.store"), session.store.type == .memory, session.store.path != nil {
       reading.note("session.store.path", "must not be there with \"type\": \"memory\", which writes no file")
     }
+  }
+}
+
+extension Configuration {
+  /// What is allowed and may be meant, but puts something at risk; for the log at start and for a check.
+  public var cautions: [ConfigurationError.Problem] {
+    var cautions: [ConfigurationError.Problem] = []
+    for (index, route) in routes.enumerated()
+    where route.authorization == .bearer && !route.upstream.isSecure && !route.upstream.isLoopback {
+      cautions.append(
+        places.problem("routes[\(index)].upstream", "is http: users' tokens cross the network in the clear"))
+    }
+    if let admin, !admin.listen.isLoopback {
+      cautions.append(
+        places.problem("admin.listen", "is not a loopback address: keep everybody else away from it"))
+    }
+    return cautions
   }
 }
 

@@ -3,8 +3,8 @@ public import Basics
 extension Configuration {
   /// Which origins may call besides the proxy's own.
   public struct CSRF: Sendable, Hashable {
-    /// Serialised origins (RFC 6454 §6.2), lower case, without a default port. Never `*`. The own origin is always allowed
-    /// and not in the list unless configured.
+    /// Serialised origins (RFC 6454 §6.2), lower case, without a default port. Never `*`. The own origin is
+    /// always allowed and not in the list unless configured.
     public var allowedOrigins: [String] = []
   }
 
@@ -52,7 +52,8 @@ extension Configuration {
     public var upstreamConnections = 1024
     /// Requests that wait for a connection to one upstream.
     public var upstreamWaiting = 1024
-    /// Bytes of an answer's body that are held to look for a demand for consent; a longer one passes through unseen.
+    /// Bytes of an answer's body that are held to look for a demand for consent; a longer one passes through
+    /// unseen.
     public var inspectedBody = ByteSize(bytes: 64 << 10)
   }
 }

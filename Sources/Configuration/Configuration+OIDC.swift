@@ -1,8 +1,8 @@
 extension Configuration {
   /// The OpenID provider and this proxy's registration with it.
   public struct OIDC: Sendable, Hashable {
-    /// The issuer identifier; `issuer.text` is compared byte for byte with what the provider says (OpenID Connect Discovery 1.0
-    /// §4.3).
+    /// The issuer identifier; `issuer.text` is compared byte for byte with what the provider says (OpenID
+    /// Connect Discovery 1.0 §4.3).
     public var issuer = WebURL.unset
     /// The client identifier that the provider gave.
     public var clientID = ""

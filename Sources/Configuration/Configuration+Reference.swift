@@ -36,10 +36,12 @@ private struct ReferenceWriter {
 
       <!-- Made from the tables that read the file (Sources/Configuration/Keys*.swift). Change it there. -->
 
-      One JSON file. `coatcheck check proxy.json` reports everything that is wrong with it at once, each with line, key and
-      what is allowed; `--online` also reads the files it names and talks to the provider and the upstreams. `coatcheck
-      schema` prints a JSON Schema (draft 2020-12) for editors. [`proxy.example.json`](../proxy.example.json) has every key;
-      this is all that is needed:
+      One JSON file. `coatcheck check proxy.json` reports everything that is wrong with it at once, each with
+      line, key and what is allowed. Files that it names and that do not exist are only mentioned then, since
+      a check may run on another machine; `coatcheck run` and `coatcheck check --online` need them. `coatcheck
+      schema` prints a JSON Schema (draft 2020-12) for editors.
+
+      [`proxy.example.json`](../proxy.example.json) has every key. This is all that is needed:
 
       ```json
       \(Configuration.smallest)
@@ -81,7 +83,7 @@ private struct ReferenceWriter {
     case .word(let words): return words.map { "`\"\($0)\"`" }.joined(separator: ", ")
     case .truth: return "`true`, `false`"
     case .number(let range):
-      return range.lowerBound < -1_000_000 ? "a whole number" : "\(range.lowerBound) … \(range.upperBound)"
+      return range == .any ? "a whole number" : "\(range.lowerBound) … \(range.upperBound)"
     case .duration(let range): return "`\"\(range.lowerBound.text)\"` … `\"\(range.upperBound.text)\"`"
     case .size(let range):
       return "`\"\(ByteSize(bytes: range.lowerBound))\"` … `\"\(ByteSize(bytes: range.upperBound))\"`"

@@ -1,8 +1,8 @@
 extension Configuration {
   /// Requests below one path, and the upstream they go to.
   public struct Route: Sendable, Hashable {
-    /// Prefix of the path, matched at segment boundaries: `/mcp` covers `/mcp` and `/mcp/x`, never `/mcpx`. Begins with a slash
-    /// and, unless it is `/`, does not end with one; has no percent escapes.
+    /// Prefix of the path, matched at segment boundaries: `/mcp` covers `/mcp` and `/mcp/x`, never `/mcpx`.
+    /// Begins with a slash and, unless it is `/`, does not end with one; has no percent escapes.
     public var path = ""
     /// Where requests go: the route's path is replaced by this URL's path. Has no query.
     public var upstream = WebURL.unset
@@ -14,7 +14,8 @@ extension Configuration {
     public var authorization = Authorization.bearer
     /// Whether a session is needed.
     public var session = SessionNeed.required
-    /// Whether the Model Context Protocol is spoken here: bodies are looked into and refusals are JSON-RPC errors.
+    /// Whether the Model Context Protocol is spoken here: bodies are looked into and refusals are JSON-RPC
+    /// errors.
     public var mcp: Bool {
       get { mcpSetting ?? (authorization == .bearer) }
       set { mcpSetting = newValue }

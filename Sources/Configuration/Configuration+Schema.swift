@@ -4,7 +4,8 @@ internal import JSON
 extension Configuration {
   /// JSON Schema of the configuration file (draft 2020-12), as JSON text with a line end.
   ///
-  /// It says what one value can say; demands that join several keys are made by ``parse(_:directory:name:)`` only.
+  /// It says what one value can say; demands that join several keys are made by ``parse(_:directory:name:)``
+  /// only.
   public static func schema() -> String {
     var schema: JSONObject = [
       "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,7 +1,8 @@
 extension Configuration {
   /// Cookie, lifetimes and storage of sessions.
   public struct Session: Sendable, Hashable {
-    /// Name of the cookie as it is sent: with the `__Host-` prefix exactly when ``Configuration/publicURL`` is https.
+    /// Name of the cookie as it is sent: with the `__Host-` prefix exactly when ``Configuration/publicURL``
+    /// is https.
     public var cookieName = "__Host-coatcheck"
     /// `SameSite` attribute of the cookie.
     public var sameSite = SameSite.lax
@@ -9,7 +10,8 @@ extension Configuration {
     public var idleTimeout = Duration.seconds(8 * 3600)
     /// A session ends this long after sign-in, whatever happens.
     public var absoluteTimeout = Duration.seconds(7 * 86400)
-    /// Files with sealing keys: the first seals, all open. Empty: a key is made beside the store at first start.
+    /// Files with sealing keys: the first seals, all open. Empty: a key is made beside the store at first
+    /// start.
     public var encryptionKeyFiles: [String] = []
     /// Where sessions are kept.
     public var store = Store()
@@ -33,11 +35,26 @@ extension Configuration {
       /// Kinds of store.
       public enum Kind: String, Sendable, CaseIterable { case memory, sqlite }
 
-      /// The database file when none is configured: in the first directory of `$STATE_DIRECTORY` (systemd.exec(5)), else in the
-      /// working directory.
+      /// The database file when none is configured: in the first directory of `$STATE_DIRECTORY`
+      /// (systemd.exec(5)), else in the working directory.
       public static func defaultPath(environment: [String: String]) -> String {
         let directory = environment["STATE_DIRECTORY"]?.split(separator: ":").first.map(String.init)
         return FilePaths.join(directory ?? "", "coatcheck.db")
+      }
+
+      /// The database file in use; nil for ``Kind/memory``.
+      public func file(environment: [String: String]) -> String? {
+        type == .memory ? nil : path ?? Self.defaultPath(environment: environment)
+      }
+
+      /// Where the sealing key is made when ``Session/encryptionKeyFiles`` is empty: beside the database, with
+      /// its name but ending in `.key`, so that whoever copies `name.db*` does not take the key along. Nil for
+      /// ``Kind/memory``, which needs no key file.
+      public func keyFile(environment: [String: String]) -> String? {
+        guard let file = file(environment: environment) else { return nil }
+        let name = FilePaths.name(of: file)
+        let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name[...]
+        return FilePaths.join(FilePaths.directory(of: file), (stem.isEmpty ? name[...] : stem) + ".key")
       }
     }
   }
@@ -58,6 +75,8 @@ extension Configuration {
     public var linkLifetime = Duration.seconds(600)
     /// How often in a row a user is sent to the provider for the same scopes.
     public var maxRounds = 2
+    /// A token without all scopes of its route never goes upstream: the user is asked first.
+    public var requirePreConsent = false
     /// JSON-RPC error codes of upstreams that mean "consent required", besides the well-known ones.
     public var codes: [Int] = []
   }

@@ -1,15 +1,16 @@
 /// What an operator configured, checked and with every default filled in.
 ///
-/// Shared and immutable: made once by ``load(path:)`` or ``parse(_:directory:name:)``, which report every error of the file at
-/// once. Each property has the name of its key in the file (`public_url` is ``publicURL``). Paths of files are resolved
-/// against the directory of the configuration file. Reading those files is a separate step: ``fileProblems(environment:)`` and
-/// ``readCredential(environment:)``.
+/// Shared and immutable: made once by ``load(path:)`` or ``parse(_:directory:name:)``, which report every
+/// error of the file at once. Each property has the name of its key in the file (`public_url` is
+/// ``publicURL``). Paths of files are resolved against the directory of the configuration file. Reading those
+/// files is a separate step: ``fileProblems(environment:)`` and ``readCredential(environment:)``.
 public struct Configuration: Sendable {
   /// Where clients connect to.
   public var listen = ListenAddress.unset
   /// The origin under which browsers reach the proxy: scheme, host and port, never a path.
   public var publicURL = WebURL.unset
-  /// Proxies in front of this one. Their forwarding fields are believed; plain HTTP off loopback is accepted from them only.
+  /// Proxies in front of this one. Their forwarding fields are believed; plain HTTP off loopback is accepted
+  /// from them only.
   public var trustedProxies: [AddressBlock] = []
   /// Data loops; nil: as many as the machine has cores.
   public var workers: Int?

@@ -9,7 +9,8 @@ enum Example {
 
 /// What is said about a key that does not exist.
 enum UnknownKey {
-  /// Names the nearest known key: by spelling among the keys of the same object, else the same key of another object.
+  /// Names the nearest known key: by spelling among the keys of the same object, else the same key of another
+  /// object.
   static func message(_ name: String, among entries: [Entry]) -> String {
     let names = entries.map(\.name)
     if let near = nearest(name, names) { return "unknown key; did you mean \"\(near)\"?" }
@@ -19,15 +20,15 @@ enum UnknownKey {
     return "unknown key; known here are \(names.joined(separator: ", "))"
   }
 
-  /// The known name that `name` is most likely a misspelling of: at most a third of its letters wrong, or one of them the
-  /// beginning of the other.
+  /// The known name that `name` is most likely a misspelling of: one of them the beginning of the
+  /// other, or at most a third of its letters wrong.
   static func nearest(_ name: String, _ known: [String]) -> String? {
     let plain = folded(name)
     guard !plain.isEmpty, plain.count <= 64 else { return nil }
+    if plain.count >= 4, let whole = known.first(where: { folded($0).starts(with: plain) }) { return whole }
     let scored = known.map { candidate in (candidate, distance(plain, folded(candidate))) }
     if let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, plain.count / 3) { return best.0 }
-    guard plain.count >= 4 else { return nil }
-    return known.first { folded($0).starts(with: plain) || plain.starts(with: folded($0)) }
+    return known.first { $0.count >= 4 && plain.starts(with: folded($0)) }
   }
 
   /// Lower case without separators, so that `publicUrl` is near `public_url`.

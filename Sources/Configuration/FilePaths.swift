@@ -1,6 +1,7 @@
 /// Joining of file paths, without looking at the file system.
 enum FilePaths {
-  /// `path` as seen from `directory`; an absolute path stays as it is, an empty directory is the working directory.
+  /// `path` as seen from `directory`; an absolute path stays as it is, an empty directory is the working
+  /// directory.
   static func join(_ directory: String, _ path: String) -> String {
     guard !path.hasPrefix("/"), !directory.isEmpty, directory != "." else { return path }
     return directory.hasSuffix("/") ? directory + path : "\(directory)/\(path)"

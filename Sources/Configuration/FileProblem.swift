@@ -2,18 +2,19 @@
 public struct FileProblem: Sendable, Hashable, CustomStringConvertible {
   /// What and where; the message names the file.
   public let problem: ConfigurationError.Problem
-  /// Whether it does not exist, rather than being wrong: natural where the configuration is checked on another machine than the
-  /// one it is for.
+  /// Whether it does not exist, rather than being wrong: natural where the configuration is checked on
+  /// another machine than the one it is for.
   public let isMissing: Bool
 
   public var description: String { problem.description }
 }
 
 extension Configuration {
-  /// Looks at everything outside the file that the configuration needs: certificates, keys, the client secret and the store's
-  /// directory. Blocks.
+  /// Looks at everything outside the file that the configuration needs: certificates, keys, the client secret
+  /// and the store's directory. Blocks.
   ///
-  /// What it finds keeps the proxy from starting. A check of the form alone may pass over what ``FileProblem/isMissing``.
+  /// What it finds keeps the proxy from starting. A check of the form alone may pass over what
+  /// ``FileProblem/isMissing``.
   /// - Parameter environment: where `client_secret_env` and `STATE_DIRECTORY` are looked up.
   public func fileProblems(environment: [String: String]) -> [FileProblem] {
     var found: [FileProblem] = []
@@ -65,8 +66,7 @@ extension Configuration {
   }
 
   private func storeProblems(_ environment: [String: String]) -> [FileProblem] {
-    guard session.store.type == .sqlite else { return [] }
-    let file = session.store.path ?? Session.Store.defaultPath(environment: environment)
+    guard let file = session.store.file(environment: environment) else { return [] }
     let directory = FilePaths.directory(of: file)
     guard let failure = FileReader.problem(directory: directory) else { return [] }
     let name = directory.isEmpty ? "." : directory

@@ -1,6 +1,7 @@
 internal import JSON
 
-/// How values of one type are written in the file: the one description of which reading, messages, schema and reference are made.
+/// How values of one type are written in the file: the one description of which reading, messages, schema and
+/// reference are made.
 struct Form<Value> {
   let shape: Shape
   /// The value of a node at a path; nil when a problem was noted.
@@ -43,7 +44,8 @@ struct Form<Value> {
 }
 
 extension Form where Value: Sendable {
-  /// An array of elements of this form. When one of them is refused, so is the array, after all were looked at.
+  /// An array of elements of this form. When one of them is refused, so is the array, after all were looked
+  /// at.
   func list(minimum: Int = 0) -> Form<[Value]> {
     let shape = Shape.list(of: self.shape, minimum: minimum)
     return Form<[Value]>(shape: shape) { node, path, reading in
@@ -91,7 +93,8 @@ struct Reading {
     return nil
   }
 
-  /// Whether nothing is wrong with the values at, below and around these paths, so that they can be compared with others.
+  /// Whether nothing is wrong with the values at, below and around these paths, so that they can be compared
+  /// with others.
   func isSound(_ paths: String...) -> Bool {
     paths.allSatisfy { path in
       problems.allSatisfy { problem in

@@ -7,11 +7,17 @@ extension Configuration.Streams {
       [
         make.value(
           "keep_alive", \.keepAlive, .duration(.milliseconds(50) ... .seconds(3600)),
-          "When nothing was sent on a stream for this long, a comment is, so that no proxy on the way takes it for dead. The shortest idle limits in the field are 30 s."
+          """
+          When nothing was sent on a stream for this long, a comment is, so that no proxy on the way \
+          takes it for dead. The shortest idle limits in the field are 30 s.
+          """
         ),
         make.value(
           "max_event_bytes", \.maxEventBytes, .size(1 << 10...16 << 20),
-          "The longest event that is looked into for a demand for consent. A longer one passes through unseen."
+          """
+          The longest event that is looked into for a demand for consent. A longer one passes through \
+          unseen.
+          """
         ),
       ]
     }
@@ -39,7 +45,10 @@ extension Configuration.Timeouts {
           "How long a client connection may stay without a request."),
         make.value(
           "upstream_idle", \.upstreamIdle, .duration(.milliseconds(100) ... .seconds(3600)),
-          "How long an unused connection to an upstream is kept. Below the 5 s after which common servers close theirs."
+          """
+          How long an unused connection to an upstream is kept. Below the 5 s after which common servers \
+          close theirs.
+          """
         ),
         make.value(
           "write", \.write, .duration(.milliseconds(100) ... .seconds(3600)),
@@ -61,7 +70,10 @@ extension Configuration.Limits {
           "A request body. A longer one is answered with 413."),
         make.value(
           "buffered_body", \.bufferedBody, .size(0...64 << 20),
-          "How much of a request body is held, so that the request can be sent again with a new token; never more than `request_body`. Longer bodies stream through."
+          """
+          How much of a request body is held, so that the request can be sent again with a new token; \
+          never more than `request_body`. Longer bodies stream through.
+          """
         ),
         make.value(
           "header_bytes", \.headerBytes, .size(1 << 10...1 << 20), "The head of a request or an answer."),
@@ -71,13 +83,17 @@ extension Configuration.Limits {
           "connections", \.connections, .number(1...1_000_000),
           "Client connections. Further ones wait until one closes."),
         make.value(
-          "upstream_connections", \.upstreamConnections, .number(1...100_000), "Connections to one upstream."),
+          "upstream_connections", \.upstreamConnections, .number(1...100_000),
+          "Connections to one upstream."),
         make.value(
           "upstream_waiting", \.upstreamWaiting, .number(0...1_000_000),
           "Requests that wait for a connection to one upstream. Further ones are answered with 503."),
         make.value(
           "inspected_body", \.inspectedBody, .size(0...16 << 20),
-          "How much of an answer's body is held to look for a demand for consent. A longer one passes through unseen."
+          """
+          How much of an answer's body is held to look for a demand for consent. A longer one passes \
+          through unseen.
+          """
         ),
       ]
     }

@@ -8,7 +8,10 @@ extension Configuration.OIDC {
         make.required(
           "issuer", \.issuer, .secureURL("keys and tokens come from there"),
           example: "https://login.example.com",
-          "The issuer identifier, exactly as the provider's discovery document says it. Everything else about the provider is discovered."
+          """
+          The issuer identifier, exactly as the provider's discovery document says it. Everything else \
+          about the provider is discovered.
+          """
         ),
         make.required(
           "client_id", \.clientID, .line("the client identifier that the provider gave"),
@@ -17,7 +20,10 @@ extension Configuration.OIDC {
         make.optional(
           "client_secret_file", \.clientSecretFile, .file, otherwise: "none",
           example: "/etc/coatcheck/client_secret",
-          "File with the client secret; line ends behind it do not count. This or `client_secret_env` is needed unless `token_endpoint_auth_method` is `private_key_jwt`."
+          """
+          File with the client secret; line ends behind it do not count. This or `client_secret_env` is \
+          needed unless `token_endpoint_auth_method` is `private_key_jwt`.
+          """
         ),
         make.optional(
           "client_secret_env", \.clientSecretEnv,
@@ -27,7 +33,10 @@ extension Configuration.OIDC {
             $0
           },
           otherwise: "none", example: nil,
-          "Name of an environment variable with the client secret, instead of `client_secret_file`. A file is the better place: environments are inherited and dumped."
+          """
+          Name of an environment variable with the client secret, instead of `client_secret_file`. A \
+          file is the better place: environments are inherited and dumped.
+          """
         ),
         make.value(
           "token_endpoint_auth_method", \.tokenEndpointAuthMethod, .word,
@@ -35,12 +44,18 @@ extension Configuration.OIDC {
         make.optional(
           "private_key_file", \.privateKeyFile, .file, otherwise: "none",
           example: "/etc/coatcheck/client.key",
-          "PEM file with the private key that signs client assertions (RFC 7523). Needed for, and only used with, `private_key_jwt`; so are the next three keys."
+          """
+          PEM file with the private key that signs client assertions (RFC 7523). Needed for, and only \
+          used with, `private_key_jwt`; so are the next three keys.
+          """
         ),
         make.optional(
           "certificate_file", \.certificateFile, .file, otherwise: "assertions carry no thumbprint",
           example: "/etc/coatcheck/client.crt",
-          "PEM file with the certificate of that key. Assertions then name it by `x5t#S256`, as Microsoft Entra ID demands."
+          """
+          PEM file with the certificate of that key. Assertions then name it by `x5t#S256`, as Microsoft \
+          Entra ID demands.
+          """
         ),
         make.optional(
           "key_id", \.keyID, .line("a key identifier"), otherwise: "assertions carry no `kid`",
@@ -55,7 +70,10 @@ extension Configuration.OIDC {
           .words("scopes separated by single spaces, none twice").demanding { scope in
             scope.contains("openid") ? nil : "must contain the scope openid: without it nobody is signed in"
           },
-          "Scopes of the sign-in itself. `offline_access` asks for a refresh token. Scopes of an API belong to the `scope` of its route."
+          """
+          Scopes of the sign-in itself. `offline_access` asks for a refresh token. Scopes of an API \
+          belong to the `scope` of its route.
+          """
         ),
         make.value(
           "redirect_path", \.redirectPath,
@@ -78,7 +96,10 @@ extension Configuration.OIDC {
           } write: {
             $0
           },
-          "Where the provider sends the browser after sign-out. The full URL must be registered with the provider."
+          """
+          Where the provider sends the browser after sign-out. The full URL must be registered with the \
+          provider.
+          """
         ),
         make.value(
           "extra_authorization_params", \.extraAuthorizationParams, parameters,
@@ -95,7 +116,10 @@ extension Configuration.OIDC {
             $0
           },
           otherwise: "the provider decides", example: "select_account",
-          "`prompt` of every sign-in. Think twice about `consent`: some providers then ask for an administrator every time."
+          """
+          `prompt` of every sign-in. Think twice about `consent`: some providers then ask for an \
+          administrator every time.
+          """
         ),
         make.optional(
           "acr_values", \.acrValues, .words("values separated by single spaces, none twice"),
@@ -107,7 +131,10 @@ extension Configuration.OIDC {
         make.optional(
           "ca_file", \.caFile, .file, otherwise: "the system's authorities",
           example: "/etc/coatcheck/provider-ca.pem",
-          "PEM file with the authorities that the provider's certificate is checked against, instead of the system's."
+          """
+          PEM file with the authorities that the provider's certificate is checked against, instead of \
+          the system's.
+          """
         ),
       ]
     }

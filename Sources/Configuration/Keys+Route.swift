@@ -7,16 +7,25 @@ extension Configuration.Route {
       [
         make.required(
           "path", \.path, path, example: "/mcp",
-          "Prefix of the paths that go here, matched at segment boundaries: `/mcp` covers `/mcp` and `/mcp/x`, never `/mcpx`. A slash at the end does not count."
+          """
+          Prefix of the paths that go here, matched at segment boundaries: `/mcp` covers `/mcp` and \
+          `/mcp/x`, never `/mcpx`. A slash at the end does not count.
+          """
         ),
         make.required(
           "upstream", \.upstream, .url, example: "https://tools.internal.example:8443/mcp",
-          "Where requests go. The route's path is replaced by the path of this URL: with `/mcp` in front and `http://127.0.0.1:3000/v1` here, `/mcp/x` becomes `/v1/x`."
+          """
+          Where requests go. The route's path is replaced by the path of this URL: with `/mcp` in front \
+          and `http://127.0.0.1:3000/v1` here, `/mcp/x` becomes `/v1/x`.
+          """
         ),
         make.optional(
           "scope", \.scope, .words("scopes separated by single spaces, none twice"), otherwise: "none",
           example: "tools.use",
-          "Scopes that the token for this route is asked with, beside `oidc.scope`. A route with a token needs them, or a `resource`, or an API's scope in `oidc.scope`."
+          """
+          Scopes that the token for this route is asked with, beside `oidc.scope`. A route with a token \
+          needs them, or a `resource`, or an API's scope in `oidc.scope`.
+          """
         ),
         make.optional(
           "resource", \.resource,
@@ -29,24 +38,36 @@ extension Configuration.Route {
             $0
           },
           otherwise: "no such parameter", example: "https://tools.example.com/mcp",
-          "`resource` parameter of token requests for this route (RFC 8707). Leave it out for Microsoft Entra ID, which refuses it."
+          """
+          `resource` parameter of token requests for this route (RFC 8707). Leave it out for Microsoft \
+          Entra ID, which refuses it.
+          """
         ),
         make.value(
           "authorization", \.authorization, .word,
           "`bearer`: each request carries the user's token. `none`: no token leaves the proxy."),
         make.value(
           "session", \.session, .word,
-          "`required`: without a session there is an answer that leads to the sign-in. `optional`: everybody may pass; only with `\"authorization\": \"none\"`."
+          """
+          `required`: without a session there is an answer that leads to the sign-in. `optional`: \
+          everybody may pass; only with `"authorization": "none"`.
+          """
         ),
         make.optional(
           "mcp", \.mcpSetting, .truth, otherwise: "`true` with `\"authorization\": \"bearer\"`",
           example: true,
-          "Whether the Model Context Protocol is spoken here: JSON-RPC messages are looked into, and refusals are JSON-RPC errors."
+          """
+          Whether the Model Context Protocol is spoken here: JSON-RPC messages are looked into, and \
+          refusals are JSON-RPC errors.
+          """
         ),
         make.optional(
           "ca_file", \.caFile, .file, otherwise: "the system's authorities",
           example: "/etc/coatcheck/upstream-ca.pem",
-          "PEM file with the authorities that the upstream's certificate is checked against, instead of the system's. For https upstreams."
+          """
+          PEM file with the authorities that the upstream's certificate is checked against, instead of \
+          the system's. For https upstreams.
+          """
         ),
         make.value(
           "pass_cookies", \.passCookies, Form<String>.token("the name of a cookie").list(),
@@ -63,7 +84,10 @@ extension Configuration.Route {
             $0
           }.list(),
           example: ["set-cookie"],
-          "Response fields of the upstream that pass although they are withheld by default, such as `set-cookie` and `www-authenticate`."
+          """
+          Response fields of the upstream that pass although they are withheld by default, such as \
+          `set-cookie` and `www-authenticate`.
+          """
         ),
         make.optional(
           "max_connections", \.maxConnections, .number(1...100_000),
@@ -75,7 +99,10 @@ extension Configuration.Route {
 
   private static var path: Form<String> {
     Form<String>.text(
-      "a path such as \"/mcp\": it begins with a slash and has no percent escapes, no empty, \".\" or \"..\" segments",
+      """
+      a path such as "/mcp": it begins with a slash and has no percent escapes, no empty, "." or ".." \
+      segments
+      """,
       pattern: "^/[A-Za-z0-9._~!$'()*+,=:@/-]*$"
     ) { text in
       guard PlainPath.isValid(text) else { return nil }

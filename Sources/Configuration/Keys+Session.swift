@@ -7,11 +7,17 @@ extension Configuration.Session {
       [
         make.value(
           "cookie_name", \.cookieName, .token("the name of a cookie"),
-          "Name of the one cookie that browsers keep. With an https `public_url` it must begin with `__Host-`; with http that prefix is taken off."
+          """
+          Name of the one cookie that browsers keep. With an https `public_url` it must begin with \
+          `__Host-`; with http that prefix is taken off.
+          """
         ),
         make.value(
           "same_site", \.sameSite, .word,
-          "`SameSite` attribute of the cookie. `None` is for pages of other sites that are listed in `csrf.allowed_origins`, and needs https."
+          """
+          `SameSite` attribute of the cookie. `None` is for pages of other sites that are listed in \
+          `csrf.allowed_origins`, and needs https.
+          """
         ),
         make.value(
           "idle_timeout", \.idleTimeout, .duration(.seconds(1) ... .seconds(365 * 86400)),
@@ -22,7 +28,11 @@ extension Configuration.Session {
         make.optional(
           "encryption_key_files", \.encryptionKeyFiles, Form<String>.file.list(minimum: 1),
           otherwise: "a key is made beside the store at first start", example: ["/etc/coatcheck/session.key"],
-          "Files with keys that `coatcheck key` made. The first seals what is stored, all open it: to change the key, put the new one in front, and take the old one away when `absolute_timeout` has passed."
+          """
+          Files with keys that `coatcheck key` made. The first seals what is stored, all open it: to \
+          change the key, put the new one in front, and take the old one away when `absolute_timeout` \
+          has passed.
+          """
         ),
         make.section("store", \.store, Store.section, "Where sessions are kept."),
         make.value(
@@ -74,14 +84,27 @@ extension Configuration.Consent {
       [
         make.value(
           "link_lifetime", \.linkLifetime, .duration(.seconds(10) ... .seconds(3600)),
-          "How long a link that leads to the provider's consent page works. Each works once, for the user it was made for."
+          """
+          How long a link that leads to the provider's consent page works. Each works once, for the user \
+          it was made for.
+          """
         ),
         make.value(
           "max_rounds", \.maxRounds, .number(1...10),
-          "How often in a row a user is sent to the provider for the same scopes before a page says that it does not help."
+          """
+          How often in a row a user is sent to the provider for the same scopes before a page says that \
+          it does not help.
+          """
         ),
         make.value(
-          "codes", \.codes, Form<Int>.number(-9_007_199_254_740_991...9_007_199_254_740_991).list(),
+          "require_pre_consent", \.requirePreConsent, .flag,
+          """
+          Compare the scopes of a user's token with the `scope` of the route before anything goes upstream, and \
+          ask for consent at once where one is missing.
+          """
+        ),
+        make.value(
+          "codes", \.codes, Form<Int>.number(.any).list(),
           example: [-32050],
           "JSON-RPC error codes of upstreams that mean \"consent required\", besides the well-known ones."),
       ]
@@ -96,7 +119,10 @@ extension Configuration.CSRF {
         make.value(
           "allowed_origins", \.allowedOrigins, Form<String>.origin.list(),
           example: ["https://app.example.com"],
-          "Origins whose pages may call, besides the proxy's own, which always may. They get CORS answers. `*` is refused."
+          """
+          Origins whose pages may call, besides the proxy's own, which always may. They get CORS \
+          answers. `*` is refused.
+          """
         )
       ]
     }

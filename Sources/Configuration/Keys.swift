@@ -1,7 +1,8 @@
 internal import Basics
 internal import JSON
 
-// Every key of the file. Reading, messages, schema, reference and complete example are made from these tables.
+// Every key of the file. Reading, messages, schema, reference and complete example are made from these
+// tables.
 
 extension Configuration {
   static var section: Section<Configuration> {
@@ -12,19 +13,30 @@ extension Configuration {
           "For editors only: where they find the schema that `coatcheck schema` prints."),
         make.required(
           "listen", \.listen, .listen, example: "0.0.0.0:8443",
-          "Where clients connect to. Without `tls` it must be a loopback address, unless `trusted_proxies` names the proxies in front: a ticket must not cross a network in the clear."
+          """
+          Where clients connect to. Without `tls` it must be a loopback address, unless \
+          `trusted_proxies` names the proxies in front: a ticket must not cross a network in the clear.
+          """
         ),
         make.required(
           "public_url", \.publicURL,
           .secureURL("browsers would send their ticket in the clear").demanding { url in
             url.path == "/" ? nil : "must be an origin: scheme, host and port without a path"
           }, example: "https://mcp.example.com",
-          "The origin under which browsers reach the proxy. Redirect URI, cookie and checks of `Origin` follow from it, never from what a request says. `http` is accepted for loopback hosts only; the cookie then has no `__Host-` prefix."
+          """
+          The origin under which browsers reach the proxy. Redirect URI, cookie and checks of `Origin` \
+          follow from it, never from what a request says. `http` is accepted for loopback hosts only; \
+          the cookie then has no `__Host-` prefix.
+          """
         ),
         make.value(
           "trusted_proxies", \.trustedProxies, Form<AddressBlock>.addressBlock.list(),
           example: ["10.0.0.0/8"],
-          "Addresses of proxies in front of this one. Forwarding fields (`X-Forwarded-For`, `Forwarded`) are believed from them only. Without `tls`, connections from anywhere but here and loopback are closed."
+          """
+          Addresses of proxies in front of this one. Forwarding fields (`X-Forwarded-For`, `Forwarded`) \
+          are believed from them only. Without `tls`, connections from anywhere but here and loopback \
+          are closed.
+          """
         ),
         make.optional(
           "workers", \.workers, .number(1...256), otherwise: "the number of cores", example: 2,
@@ -46,7 +58,10 @@ extension Configuration {
               "session": "optional",
             ],
           ],
-          "What is forwarded where. The longest `path` that fits wins; what fits none is answered with 404. `/auth/` and `/.well-known/` belong to the proxy itself."
+          """
+          What is forwarded where. The longest `path` that fits wins; what fits none is answered with \
+          404. `/auth/` and `/.well-known/` belong to the proxy itself.
+          """
         ),
         make.section(
           "session", \.session, Session.section, "The browser's ticket, and what is kept behind it."),
@@ -65,7 +80,7 @@ extension Configuration {
           "A listener for health checks and metrics."),
         make.section(
           "log", \.log, Log.section,
-          "What is logged, to standard error. Never a token, cookie, code or secret."),
+          "What is logged. Never a token, cookie, code or secret."),
       ]
     }
   }
@@ -112,7 +127,10 @@ extension Configuration.Admin {
       [
         make.required(
           "listen", \.listen, .listen, example: "127.0.0.1:9090",
-          "Where `/healthz`, `/readyz` and `/metrics` are served, without TLS and without a sign-in. Keep it away from the public."
+          """
+          Where `/healthz`, `/readyz` and `/metrics` are served, without TLS and without a sign-in. Keep \
+          it away from the public.
+          """
         )
       ]
     }

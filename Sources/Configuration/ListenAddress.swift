@@ -9,8 +9,8 @@ public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
   /// Whether only this machine can connect.
   public let isLoopback: Bool
 
-  /// Parses a literal address (or `localhost`, which is 127.0.0.1), a colon and a port. An IPv6 literal stands in
-  /// brackets. Nil for anything else: names, a missing address, port 0.
+  /// Parses a literal address (or `localhost`, which is 127.0.0.1), a colon and a port. An IPv6 literal
+  /// stands in brackets. Nil for anything else: names, a missing address, port 0.
   public init?(_ text: String) {
     guard let colon = text.lastIndex(of: ":"), let port = Self.port(text[text.index(after: colon)...]) else {
       return nil

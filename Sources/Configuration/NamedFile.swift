@@ -43,7 +43,8 @@ struct NamedFile {
     return content
   }
 
-  /// The secret in the bytes of a file: without line ends behind it; nil when nothing or several lines remain.
+  /// The secret in the bytes of a file: without line ends behind it; nil when nothing or several lines
+  /// remain.
   static func secret(_ content: [UInt8]) -> Secret? {
     let end = content.lastIndex { $0 != 0x0A && $0 != 0x0D }.map { $0 + 1 } ?? 0
     let bytes = Array(content[..<end])

@@ -1,7 +1,8 @@
 internal import Basics
 internal import JSON
 
-/// What a value of the file may look like, without its Swift type: what messages, schema and reference are made from.
+/// What a value of the file may look like, without its Swift type: what messages, schema and reference are
+/// made from.
 indirect enum Shape {
   /// A text. `says` completes "must be …"; `pattern` is an ECMA-262 expression where one says as much.
   case text(says: String, pattern: String?)
@@ -25,12 +26,14 @@ indirect enum Shape {
     case .word(let words): words.count == 1 ? quoted(words) : "one of \(quoted(words))"
     case .truth: "true or false"
     case .number(let range):
-      range.upperBound == .max
+      range == .any
         ? "a whole number" : "a whole number from \(range.lowerBound) to \(range.upperBound)"
     case .duration(let range):
-      "a duration such as \"30s\", \"5m\" or \"8h\", from \(range.lowerBound.text) to \(range.upperBound.text)"
+      "a duration such as \"30s\", \"5m\" or \"8h\", "
+        + "from \(range.lowerBound.text) to \(range.upperBound.text)"
     case .size(let range):
-      "a size such as \"64KiB\" or \"4MiB\", from \(ByteSize(bytes: range.lowerBound)) to \(ByteSize(bytes: range.upperBound))"
+      "a size such as \"64KiB\" or \"4MiB\", "
+        + "from \(ByteSize(bytes: range.lowerBound)) to \(ByteSize(bytes: range.upperBound))"
     case .list(let element, let minimum):
       minimum > 0
         ? "a list of at least \(minimum), each \(element.allowed)" : "a list, each \(element.allowed)"
@@ -64,4 +67,9 @@ struct Entry {
   let otherwise: String?
   /// What the complete example says; nil: nothing, since the key excludes another one.
   let example: JSONValue?
+}
+
+extension ClosedRange<Int> {
+  /// Every whole number that all JSON readers keep exactly (RFC 8259 §6).
+  static var any: ClosedRange<Int> { -9_007_199_254_740_991...9_007_199_254_740_991 }
 }

@@ -86,8 +86,9 @@ public struct WebURL: Sendable, Hashable, CustomStringConvertible {
     return (ASCII.lowercased(name), port)
   }
 
-  /// A DNS name or an IPv4 literal. Names that end in digits only are IPv4 literals or nothing (WHATWG URL, host parser), so
-  /// that `127.1` or `2130706433` is not taken for a name here and for loopback by the resolver.
+  /// A DNS name or an IPv4 literal. Names that end in digits only are IPv4 literals or nothing (WHATWG URL,
+  /// host parser), so that `127.1` or `2130706433` is not taken for a name here and for loopback by the
+  /// resolver.
   private static func isHostName(_ name: Substring) -> Bool {
     guard !name.isEmpty, name.utf8.count <= 253 else { return false }
     let labels = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -104,8 +105,8 @@ public struct WebURL: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// Paths that every reader takes for the same: segments of unreserved characters and a few delimiters, no percent escapes, no
-/// `.`, `..` or empty segments, no path parameters.
+/// Paths that every reader takes for the same: segments of unreserved characters and a few delimiters, no
+/// percent escapes, no `.`, `..` or empty segments, no path parameters.
 enum PlainPath {
   /// Whether `path` begins with a slash and is one. A slash at the end is allowed.
   static func isValid(_ path: some StringProtocol) -> Bool {

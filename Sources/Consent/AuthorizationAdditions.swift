@@ -15,8 +15,9 @@ public struct AuthorizationAdditions: Sendable, Hashable {
 
   /// What to ask for.
   ///
-  /// The union keeps what was granted and adds what is missing (MCP 2026-07-28, authorization, *Scope Challenge Handling*).
-  /// A second attempt at the same consent asks with `prompt=consent`, because the provider thought nothing was new.
+  /// The union keeps what was granted and adds what is missing (MCP 2026-07-28, authorization, *Scope
+  /// Challenge Handling*). A second attempt at the same consent asks with `prompt=consent`, because the
+  /// provider thought nothing was new.
   ///
   /// - Parameters:
   ///   - need: what the refusal demands.
@@ -42,10 +43,11 @@ public enum ClaimsRequest {
   /// Longest claims text that is accepted, in bytes.
   public static let maxBytes = 8 << 10
 
-  /// `base` and the object in `text` merged member by member at every depth; where both name a value, `text` wins.
+  /// `base` and the object in `text` merged member by member at every depth; where both name a value, `text`
+  /// wins.
   ///
-  /// Text without a base is returned as it was sent: providers compare spellings such as `Values`, so nothing is re-typed.
-  /// Nil when there is nothing to demand. A text that is no JSON object is ignored.
+  /// Text without a base is returned as it was sent: providers compare spellings such as `Values`, so nothing
+  /// is re-typed. Nil when there is nothing to demand. A text that is no JSON object is ignored.
   public static func merged(_ base: JSONObject?, _ text: String?) -> String? {
     let base = base.flatMap { $0.isEmpty ? nil : $0 }
     guard let text, let demand = object(text) else { return base.map { JSONValue.object($0).serialized() } }

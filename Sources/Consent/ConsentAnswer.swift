@@ -12,7 +12,8 @@ public enum ConsentAnswer {
   /// `error.code` of ``consentFailed(id:scopes:)``.
   public static let consentFailedCode = 1003
 
-  /// Nobody is signed in: `{"jsonrpc":"2.0","id":…,"error":{"code":1001,…,"data":{"reason":"login_required",…}}}`.
+  /// Nobody is signed in:
+  /// `{"jsonrpc":"2.0","id":…,"error":{"code":1001,…,"data":{"reason":"login_required",…}}}`.
   ///
   /// - Parameter id: the request's id as JSON text, see ``MessageEnvelope/idBytes(_:)``.
   public static func loginRequired(id: [UInt8], loginURL: String) -> [UInt8] {

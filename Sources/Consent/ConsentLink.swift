@@ -5,7 +5,8 @@ internal import HTTP
 enum ConsentLink {
   private static let maxBytes = 4096
 
-  /// `text` when it is a URL with `https`, or with `http` on this machine; nil for anything else (`javascript:`…).
+  /// `text` when it is a URL with `https`, or with `http` on this machine; nil for anything else
+  /// (`javascript:`…).
   static func safe(_ text: String) -> String? {
     guard text.utf8.count <= maxBytes, let url = URLReference(text), url.isSecure || url.isLoopback else {
       return nil
@@ -13,7 +14,8 @@ enum ConsentLink {
     return text
   }
 
-  /// The scopes an authorization request asks for, when it goes to our own provider. A stranger's scopes mean nothing there.
+  /// The scopes an authorization request asks for, when it goes to our own provider. A stranger's scopes mean
+  /// nothing there.
   static func scopes(of text: String, providerOrigins: Set<String>) -> [String] {
     guard !providerOrigins.isEmpty, text.utf8.count <= maxBytes, let url = URLReference(text),
       providerOrigins.contains(url.origin), let query = url.query

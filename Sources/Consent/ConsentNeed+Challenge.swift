@@ -1,12 +1,14 @@
 public import OAuth
 
 extension ConsentNeed {
-  /// The demand in the `WWW-Authenticate` fields of a refusal; nil when they demand nothing, as a bare 401 or 403.
+  /// The demand in the `WWW-Authenticate` fields of a refusal; nil when they demand nothing, as a bare 401 or
+  /// 403.
   ///
-  /// Understood: RFC 6750 §3.1 (`insufficient_scope`, `invalid_token`), RFC 9470 (`insufficient_user_authentication`),
-  /// Entra's claims challenge (`insufficient_claims`), Microsoft.Identity.Web's form without an error code, and
-  /// `interaction_required` or `consent_required` as on-behalf-of APIs send them. Of several challenges the most demanding
-  /// counts; scopes of equals are joined.
+  /// Understood: RFC 6750 §3.1 (`insufficient_scope`, `invalid_token`), RFC 9470
+  /// (`insufficient_user_authentication`), Entra's claims challenge (`insufficient_claims`),
+  /// Microsoft.Identity.Web's form without an error code, and `interaction_required` or `consent_required` as
+  /// on-behalf-of APIs send them. Of several challenges the most demanding counts; scopes of equals are
+  /// joined.
   public static func from(challenges: [Challenge], status: Int) -> ConsentNeed? {
     guard status == 401 || status == 403 else { return nil }
     var best: ConsentNeed?

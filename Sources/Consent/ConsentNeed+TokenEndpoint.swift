@@ -1,24 +1,35 @@
 public import OAuth
 
 extension ConsentNeed {
-  /// What was asked of the token endpoint; an empty refusal means different things.
-  public enum Grant: Sendable, Hashable { case refreshToken, authorizationCode, other }
-
-  /// What a refusal of the token endpoint asks for (RFC 6749 §5.2, OpenID Connect Core §3.1.2.6, and the dialects of Entra,
-  /// Auth0 and Keycloak). Always an answer: what is unknown is a fault of the installation.
+  /// What a refusal of the token endpoint asks for (RFC 6749 §5.2, OpenID Connect Core §3.1.2.6, and the
+  /// dialects of Entra, Auth0 and Keycloak). Always an answer: what is unknown is a fault of the
+  /// installation.
   ///
-  /// The order is claims, then `error`, then `suberror`; Entra's numbers only break ties, except those that say that no
-  /// consent page can help.
-  public static func from(_ error: TokenEndpointError, grant: Grant = .refreshToken) -> ConsentNeed {
+  /// The order is claims, then `error`, then `suberror`; Entra's numbers only break ties, except those that
+  /// say that no consent page can help.
+  public static func from(_ error: TokenEndpointError) -> ConsentNeed {
     let numbers = error.errorCodes + ErrorText.segments(error.description ?? "").compactMap(EntraCode.number)
-    let meaning = numbers.lazy.compactMap(EntraCode.meaning).first
     let claims = error.claims.flatMap { ClaimsRequest.object($0) == nil ? nil : $0 }
-    let facts = TokenEndpointFacts(error: error, meaning: meaning, hasClaims: claims != nil, grant: grant)
-    let number = numbers.first { EntraCode.meaning($0) != nil }
+    let known = numbers.lazy.compactMap { number in EntraCode.meaning(number).map { (number, $0) } }.first
+    let facts = TokenEndpointFacts(error: error, meaning: known?.1, hasClaims: claims != nil)
     return ConsentNeed(
-      facts.kind, source: .tokenEndpoint, code: number.map { "AADSTS\($0)" } ?? facts.knownError,
-      claims: claims,
+      facts.kind, source: .tokenEndpoint, code: known.map { "AADSTS\($0.0)" } ?? facts.code, claims: claims,
       correlation: error.correlationID)
+  }
+
+  /// What a failed conversation with the provider asks for.
+  public static func from(_ error: OAuthError) -> ConsentNeed {
+    func need(_ kind: Kind, _ code: String) -> ConsentNeed {
+      ConsentNeed(kind, source: .tokenEndpoint, code: code)
+    }
+    if case .tokenEndpoint(let refusal) = error { return from(refusal) }
+    if error.isTransient { return need(.transient(retryAfter: error.retryAfter), "unreachable") }
+    switch error {
+    // The tokens of this round are worth nothing; the next sign-in may well be good.
+    case .idToken: return need(.reauth(.grantEnded), "id_token")
+    case .transport, .metadata, .keys, .tokenEndpoint, .response, .credential:
+      return need(.config, "provider")
+    }
   }
 }
 
@@ -27,11 +38,10 @@ private struct TokenEndpointFacts {
   let error: TokenEndpointError
   let meaning: EntraCode.Meaning?
   let hasClaims: Bool
-  let grant: ConsentNeed.Grant
 
   /// The error code when it is one of the registered ones: nothing else gets into logs or metrics.
-  var knownError: String {
-    guard let code = error.error else { return error.isEmptyBody ? "empty" : "none" }
+  var code: String {
+    guard let code = error.effectiveError else { return "none" }
     return Self.known.contains(code) ? code : "other"
   }
 
@@ -43,10 +53,8 @@ private struct TokenEndpointFacts {
   ]
 
   var kind: ConsentNeed.Kind {
-    if error.status >= 500 || error.status == 429 { return .transient(retryAfter: error.retryAfter) }
-    switch error.error {
-    case "temporarily_unavailable", "server_error", "slow_down":
-      return .transient(retryAfter: error.retryAfter)
+    if error.isTransient { return .transient(retryAfter: error.retryAfter) }
+    switch error.effectiveError {
     case "consent_required": return unlessFinal(hasClaims ? .claims : .consent)
     case "interaction_required", "login_required", "account_selection_required":
       return unlessFinal(interaction)
@@ -54,9 +62,6 @@ private struct TokenEndpointFacts {
     case "invalid_grant": return unlessFinal(invalidGrant)
     case "access_denied":
       return meaning == .adminConsent ? .adminConsent : meaning == .declined ? .declined : .blocked
-    // Some servers answer a dead refresh token with nothing at all.
-    case nil where error.isEmptyBody && error.status == 400 && grant == .refreshToken:
-      return .reauth(.grantEnded)
     default: return meaning == .transient ? .transient(retryAfter: error.retryAfter) : .config
     }
   }

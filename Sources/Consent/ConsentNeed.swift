@@ -1,6 +1,7 @@
 /// What has to happen before a refused call can go through, whichever dialect said so.
 ///
-/// Every classifier of this module makes one of these, or nil when the answer says nothing of the kind. A pure value.
+/// Every classifier of this module makes one of these, or nil when the answer says nothing of the kind. A
+/// pure value.
 public struct ConsentNeed: Sendable, Hashable {
   /// What has to happen.
   public enum Kind: Sendable, Hashable {
@@ -10,7 +11,8 @@ public struct ConsentNeed: Sendable, Hashable {
     case consent
     /// A token with ``ConsentNeed/claims`` is wanted: refresh with them, then ask the user.
     case claims
-    /// The user has to prove more: ``ConsentNeed/acrValues``, ``ConsentNeed/maxAge``, or whatever the provider asks for.
+    /// The user has to prove more: ``ConsentNeed/acrValues``, ``ConsentNeed/maxAge``, or whatever the
+    /// provider asks for.
     case stepUp
     /// Only an administrator can grant it. Asking the user would go round in circles.
     case adminConsent
@@ -38,8 +40,8 @@ public struct ConsentNeed: Sendable, Hashable {
   public enum Target: Sendable, Hashable {
     /// Ours: the user's grant to this proxy for the upstream.
     case upstream
-    /// The upstream's own, for a service behind it. A new authorization by us repairs it only when its scopes can be
-    /// asked for along with ours.
+    /// The upstream's own, for a service behind it. A new authorization by us repairs it only when its scopes
+    /// can be asked for along with ours.
     case downstream
   }
 
@@ -60,12 +62,13 @@ public struct ConsentNeed: Sendable, Hashable {
   public var maxAge: Int?
   /// Whose grant is missing.
   public var target: Target
-  /// A page the upstream names, `https` or loopback. Its host is not checked against anything: never redirect to it
-  /// without an allow-list.
+  /// A page the upstream names, `https` or loopback. Its host is not checked against anything: never redirect
+  /// to it without an allow-list.
   public var link: String?
   /// Where it was said.
   public var source: Source
-  /// The code that was recognised, for logs and metrics: `insufficient_scope`, `AADSTS65001`. Short, from a fixed set.
+  /// The code that was recognised, for logs and metrics: `insufficient_scope`, `AADSTS65001`. Short, from a
+  /// fixed set.
   public var code: String
   /// The provider's own id of the event, for logs.
   public var correlation: String?
@@ -88,8 +91,17 @@ public struct ConsentNeed: Sendable, Hashable {
     self.correlation = correlation
   }
 
-  /// Whether a new authorization request by this proxy can change the outcome. When not, the upstream's answer is better
-  /// passed on as it is.
+  /// The need once a fresh token was refused as well: a server that names scopes the token does not have
+  /// wants these, even when it calls the token invalid.
+  public func afterRefresh(granted: [String]) -> ConsentNeed {
+    guard case .reauth = kind, !ScopeList.missing(scopes, from: granted).isEmpty else { return self }
+    var need = self
+    need.kind = .consent
+    return need
+  }
+
+  /// Whether a new authorization request by this proxy can change the outcome. When not, the upstream's
+  /// answer is better passed on as it is.
   public var isRepairable: Bool {
     switch kind {
     case .reauth, .stepUp: true

@@ -10,11 +10,11 @@ public struct ConsentFinding: Sendable, Hashable {
   public let id: [UInt8]
 }
 
-/// Looks for demands for consent in the answers of an MCP server: JSON-RPC errors, tool results and elicitations, in a
-/// JSON body or as a server-sent event.
+/// Looks for demands for consent in the answers of an MCP server: JSON-RPC errors, tool results and
+/// elicitations, in a JSON body or as a server-sent event.
 ///
-/// A pure value made once from the configuration. What is not understood, too long, or no single answer is no finding, and
-/// the answer passes untouched.
+/// A pure value made once from the configuration. What is not understood, too long, or no single answer is no
+/// finding, and the answer passes untouched.
 public struct ConsentWatch: Sendable {
   /// A longer message is not looked at, in bytes.
   public let maxBytes: Int
@@ -29,7 +29,8 @@ public struct ConsentWatch: Sendable {
     self.maxBytes = maxBytes
   }
 
-  /// Whether the bytes can contain a demand at all: they hold an error, a failed tool result, or a wish for input.
+  /// Whether the bytes can contain a demand at all: they hold an error, a failed tool result, or a wish for
+  /// input.
   ///
   /// Three searches, no parsing: this is all that an ordinary answer costs.
   public static func mightNeedConsent(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
@@ -69,9 +70,28 @@ public struct ConsentWatch: Sendable {
   }
 
   private func parse(_ buffer: borrowing Buffer, _ range: Range<Int>) -> ConsentFinding? {
+    guard (try? Self.isFailure(buffer, range)) == true else { return nil }
     let limits = JSONLimits(depth: Self.maxDepth, bytes: maxBytes)
     guard let message = (try? JSONValue.parse(buffer, range, limits: limits))?.object else { return nil }
     return MessageDialects(providerOrigins: providerOrigins).finding(in: message)
+  }
+
+  /// Whether the message is an error, a failed tool result or a wish for input, judged in place: a long good
+  /// result that speaks of errors is not built into a tree.
+  private static func isFailure(_ buffer: borrowing Buffer, _ range: Range<Int>) throws(JSONError) -> Bool {
+    guard var members = JSONScanner(object: buffer, range, maxDepth: maxDepth) else { return false }
+    while let member = try members.nextMember(buffer) {
+      // Nobody escapes these names; if somebody does, the tree tells.
+      if member.keyHasEscapes || buffer.equals(member.key, "error") { return true }
+      guard buffer.equals(member.key, "result"),
+        var parts = JSONScanner(object: buffer, member.value.range, maxDepth: maxDepth)
+      else { continue }
+      while let part = try parts.nextMember(buffer) {
+        if part.keyHasEscapes || buffer.equals(part.value.content, "input_required") { return true }
+        if buffer.equals(part.key, "isError"), buffer.equals(part.value.range, "true") { return true }
+      }
+    }
+    return false
   }
 
   /// Deeper messages are passed on unread.

@@ -1,5 +1,6 @@
-/// Microsoft Entra's error numbers, as far as they decide what to do. A tie-breaker behind `error`, `suberror` and
-/// `claims`, since Microsoft may change them (Entra documentation, *Authentication and authorization error codes*).
+/// Microsoft Entra's error numbers, as far as they decide what to do. A tie-breaker behind `error`,
+/// `suberror` and `claims`, since Microsoft may change them (Entra documentation, *Authentication and
+/// authorization error codes*).
 enum EntraCode {
   enum Meaning: Sendable, Equatable {
     case consent, declined, adminConsent, stepUp, device, grantEnded, assertionStale, config, transient

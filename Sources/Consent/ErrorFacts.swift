@@ -4,8 +4,8 @@ internal import OAuth
 
 /// What an error says, gathered from all the places where servers put it, before it is judged.
 ///
-/// Codes are taken only from members and places where codes stand; everything else is prose. Depth and number of what is
-/// looked at are bounded.
+/// Codes are taken only from members and places where codes stand; everything else is prose. Depth and number
+/// of what is looked at are bounded.
 struct ErrorFacts {
   /// Codes as they were written, in order.
   private(set) var codes: [String] = []
@@ -86,7 +86,8 @@ struct ErrorFacts {
     if let object = ErrorText.embeddedObject(text) { add(object, depth: 0) } else { texts.append(text) }
   }
 
-  /// Challenges in `_meta["mcp/www_authenticate"]`: one text or a list of them, each like a `WWW-Authenticate` field.
+  /// Challenges in `_meta["mcp/www_authenticate"]`: one text or a list of them, each like a
+  /// `WWW-Authenticate` field.
   mutating func add(challengesIn meta: JSONValue?) {
     guard let value = meta?["mcp/www_authenticate"] else { return }
     challenges += Challenge.parse(value.string.map { [$0] } ?? value.strings ?? [])

@@ -1,11 +1,11 @@
 internal import Basics
 internal import JSON
 
-/// Error texts written for people that begin with a code for programs: `consent_required: …`, `Error executing tool x:
-/// AADSTS65001: …`, or text with a JSON object in it.
+/// Error texts written for people that begin with a code for programs: `consent_required: …`, `Error
+/// executing tool x: AADSTS65001: …`, or text with a JSON object in it.
 ///
-/// A code counts only where codes stand: as a whole segment before a colon near the start, or as the whole text. A word
-/// inside a sentence is prose.
+/// A code counts only where codes stand: as a whole segment before a colon near the start, or as the whole
+/// text. A word inside a sentence is prose.
 enum ErrorText {
   /// No more of a text is looked at, in bytes.
   private static let maxBytes = 16 << 10

@@ -1,10 +1,11 @@
 public import Basics
 
-/// Stops walking in circles: a server that still refuses after the user consented is asked about only so many times.
+/// Stops walking in circles: a server that still refuses after the user consented is asked about only so many
+/// times.
 ///
-/// A *round* is a consent that was completed. After ``maxRounds`` rounds for the same user, route, tool and demand within
-/// ``window``, the next refusal is final until the window has passed. Refusals alone, without the user doing anything,
-/// count for nothing, so an impatient client uses no rounds up.
+/// A *round* is a consent that was completed. After ``maxRounds`` rounds for the same user, route, tool and
+/// demand within ``window``, the next refusal is final until the window has passed. Refusals alone, without
+/// the user doing anything, count for nothing, so an impatient client uses no rounds up.
 ///
 /// Invariant: `rounds.count <= capacity`. Owner: whoever holds it; a plain value.
 public struct LoopGuard: Sendable {
@@ -91,7 +92,8 @@ public struct LoopGuard: Sendable {
 
   private func isCurrent(_ entry: Entry, _ now: Timestamp) -> Bool { now < entry.since + window }
 
-  /// Drops what has expired, and if that is not enough the oldest quarter, so that the cost is shared by many additions.
+  /// Drops what has expired, and if that is not enough the oldest quarter, so that the cost is shared by many
+  /// additions.
   private mutating func makeRoom(_ now: Timestamp) {
     sweep(now: now)
     guard rounds.count >= capacity else { return }

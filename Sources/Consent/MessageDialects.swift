@@ -45,8 +45,8 @@ struct MessageDialects {
     return facts.need(source: .rpcError, providerOrigins: providerOrigins)
   }
 
-  /// `message` is the link itself, or some text and then the errors of several tool sources. Those count only when each of
-  /// them is a demand for consent.
+  /// `message` is the link itself, or some text and then the errors of several tool sources. Those count only
+  /// when each of them is a demand for consent.
   private func foundry(_ message: String) -> ConsentNeed? {
     if let link = ConsentLink.safe(message) {
       return ConsentNeed(.consent, source: .rpcError, code: "-32006", target: .downstream, link: link)
@@ -91,8 +91,8 @@ struct MessageDialects {
     return elicitations(entries, code: "input_required")
   }
 
-  /// Links to be opened. They are the upstream's own, for a service behind it, unless they lead to our provider: then they
-  /// name scopes we can ask for ourselves.
+  /// Links to be opened. They are the upstream's own, for a service behind it, unless they lead to our
+  /// provider: then they name scopes we can ask for ourselves.
   private func elicitations(_ entries: [JSONValue]?, code: String) -> ConsentNeed? {
     guard let entries, !entries.isEmpty, entries.count <= Self.maxContents else { return nil }
     var scopes: [String] = []

@@ -5,7 +5,8 @@ public enum ScopeList {
   /// A longer scope is dropped. Resource identifiers with a path stay well below.
   public static let maxScopeBytes = 512
 
-  /// All scopes of `lists`, each once, in the order of their first appearance. What is not a scope token is dropped.
+  /// All scopes of `lists`, each once, in the order of their first appearance. What is not a scope token is
+  /// dropped.
   public static func union(_ lists: [String]...) -> [String] { union(lists) }
 
   /// All scopes of `lists`, each once, in the order of their first appearance.
@@ -20,7 +21,8 @@ public enum ScopeList {
     return out
   }
 
-  /// The scopes in a text, separated by spaces as RFC 6749 says, or by commas as Microsoft.Identity.Web writes them.
+  /// The scopes in a text, separated by spaces as RFC 6749 says, or by commas as Microsoft.Identity.Web
+  /// writes them.
   public static func parse(_ text: String) -> [String] {
     guard text.utf8.count <= maxScopes * (maxScopeBytes + 1) else { return [] }
     return union(text.split { $0 == " " || $0 == "," || $0 == "\t" || $0 == "\n" }.map(String.init))

@@ -46,11 +46,11 @@ struct CredentialSlots: Sendable {
 
   /// The frozen form for data loops.
   func snapshot(of session: Session) -> SessionSnapshot {
-    let credentials = slots.map { slot in
+    let credentials = slots.enumerated().map { index, slot in
       session.tokens[slot.key].map { token in
         SessionSnapshot.Credential(
           line: Array("Authorization: Bearer \(token.secret.reveal())\r\n".utf8), softExpiry: token.softExpiry,
-          expiry: token.hardExpiry, token: token.secret)
+          expiry: token.hardExpiry, scopes: scopes(of: session, slot: index), token: token.secret)
       }
     }
     return SessionSnapshot(

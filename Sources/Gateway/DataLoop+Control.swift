@@ -88,10 +88,12 @@ extension DataLoop {
       sessions.update(snapshot)
       guard slot < snapshot.credentials.count, let credential = snapshot.credentials[slot] else { return deny(x, call, .loginRequired) }
       call.credential = credential
-      forward(x, call, route)
+      checkScopes(x, call, route, credential)
     case .signInRequired: deny(x, call, .loginRequired)
-    case .consentRequired(let need):
+    case .consentRequired(var need):
       call.hasReplayed = true
+      // A token endpoint names no scopes: it refused those that the route asks for.
+      if need.kind == .consent, need.scopes.isEmpty { need.scopes = route.scope }
       consentNeeded(x, call, route, need)
     case .unavailable(let retryAfter): deny(x, call, .providerUnavailable(retryAfter: retryAfter))
     case .misconfigured: deny(x, call, .providerMisconfigured)

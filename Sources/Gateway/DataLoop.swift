@@ -70,6 +70,7 @@ final class DataLoop {
   /// A session ended: its tickets are worth nothing here from now on, and its open streams end.
   func sessionEnded(_ hash: TicketHash) {
     sessions.remove(hash)
+    server?.endStreams { exchange in (exchange.context as? Call)?.session?.snapshot.hash == hash }
   }
 
   /// A copy of the counters for a scrape.

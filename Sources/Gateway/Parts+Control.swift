@@ -54,7 +54,8 @@ extension Gateway {
       policy: ControlPlane.Policy(
         idleTimeout: policy.idleTimeout, absoluteTimeout: policy.absoluteTimeout, touchInterval: policy.touchInterval,
         revokesOnLogout: configuration.tokens.revokeOnLogout, linkLifetime: configuration.consent.linkLifetime,
-        publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI),
+        publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI,
+        callbackPath: configuration.oidc.redirectPath),
       routes: routes, cookies: cookies, log: log, signIn: signIn, provider: provider, authority: authority,
       store: store, slots: slots, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
       counters: counters, homes: homes, clock: Timestamp.now)
@@ -76,24 +77,32 @@ extension Gateway {
 
   /// Opens the store; makes the sealing key at the first start.
   func openStore() async throws(StartError) -> any SessionStore {
-    guard configuration.session.store.type == .sqlite else { return MemorySessionStore() }
-    let path = configuration.session.store.path ?? Configuration.Session.Store.defaultPath(environment: environment)
-    let sealer = try makeSealer(databasePath: path)
+    let configured = configuration.session.store
+    guard let path = configured.file(environment: environment),
+      let keyFile = configured.keyFile(environment: environment)
+    else { return MemorySessionStore() }
+    let sealer = try makeSealer(ownKeyFile: keyFile, databaseExists: unsafe access(path, F_OK) == 0)
     do { return try await SQLiteSessionStore.open(path: path, sealer: sealer) } catch {
       throw StartError(description: "session.store.path \(path): \(error)")
     }
   }
 
-  private func makeSealer(databasePath: String) throws(StartError) -> Sealer {
+  private func makeSealer(ownKeyFile: String, databaseExists: Bool) throws(StartError) -> Sealer {
     var files = configuration.session.encryptionKeyFiles
     if files.isEmpty {
-      let file = databasePath + ".key"
-      files = [file]
-      if unsafe access(file, F_OK) != 0 {
-        do { try SealingKey.make().write(newFile: file) } catch {
+      files = [ownKeyFile]
+      if unsafe access(ownKeyFile, F_OK) != 0 {
+        if databaseExists {
+          throw StartError(
+            description:
+              "the sealing key \(ownKeyFile) is missing: put it back, or remove the session database to sign everybody out")
+        }
+        do { try SealingKey.make().write(newFile: ownKeyFile) } catch {
           throw StartError(description: "session.encryption_key_files: \(error)")
         }
-        logger.notice("made a new sealing key: keep it, sessions cannot be read without it", metadata: ["file": .string(file)])
+        logger.notice(
+          "made a new sealing key: keep it, sessions cannot be read without it",
+          metadata: ["file": .string(ownKeyFile)])
       }
     }
     var keys: [SealingKey] = []

@@ -69,7 +69,7 @@ extension Gateway {
       mcpSessions: MCPSessionBindings(), consentRounds: rounds,
       watch: ConsentWatch(
         providerOrigins: [configuration.oidc.issuer.origin], maxBytes: configuration.limits.inspectedBody.bytes),
-      control: control)
+      requiresPreConsent: configuration.consent.requirePreConsent, control: control)
     return Parts(
       shared: shared, control: control, homes: homes, tls: try makeServerTLS(), upstreamTLS: try makeUpstreamTLS(),
       serverLimits: makeServerLimits(), serverTimeouts: makeServerTimeouts(),

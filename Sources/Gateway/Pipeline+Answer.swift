@@ -67,8 +67,20 @@ extension DataLoop {
     if let need = demand(inBodyOf: x)?.need, call.session != nil, need.isRepairable {
       return consentNeeded(x, call, route, need)
     }
-    writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: false)
+    let isDecoded = decodeForClient(x)
+    writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: isDecoded)
     x.relayCollected()
+  }
+
+  /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.
+  private func decodeForClient(_ x: Exchange) -> Bool {
+    guard let slot = x.answer.first(.contentEncoding), let coding = ContentCoding(x.answerBytes, slot.value),
+      coding != .identity, Negotiation.quality(ofCoding: coding.name, in: x.request, x.requestBytes) == 0,
+      let decoded = try? ContentDecoder.decode(x.answerBody.array(), coding, maxBytes: 4 << 20)
+    else { return false }
+    x.answerBody.removeAll()
+    x.answerBody.append(decoded)
+    return true
   }
 
   /// The demand in a collected body, decoded first where it is coded. What cannot be decoded within the bound is no demand.
@@ -109,6 +121,11 @@ extension DataLoop {
     let need = ConsentNeed.from(
       challenges: Challenge.parse(fields(of: x, .wwwAuthenticate)), status: x.answer.status)
     switch need?.kind {
+    case .reauth where call.hasReplayed:
+      // A fresh token was refused as well: a server that names scopes the token does not have wants these.
+      guard let need, let slot = route.credentialSlot else { return nil }
+      let second = need.afterRefresh(granted: call.session?.snapshot.credentials[slot]?.scopes ?? [])
+      return after { self.consentNeeded(x, call, route, second) }
     case .reauth: break
     case nil where x.answer.status == 401: break
     case nil:

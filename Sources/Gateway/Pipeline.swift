@@ -1,4 +1,5 @@
 internal import Basics
+internal import Consent
 internal import HTTP
 internal import MCP
 internal import Reactor
@@ -147,9 +148,17 @@ extension DataLoop: ExchangeHandler {
         tellControl { control in _ = await control.token(for: hash, slot: slot, rejected: nil) }
       }
       call.credential = credential
-      return forward(x, call, route)
+      return checkScopes(x, call, route, credential)
     }
     obtainToken(x, call, slot: slot, rejected: nil)
+  }
+
+  /// Where the configuration wants it: a token without the route's scopes never goes upstream, the person is asked first.
+  func checkScopes(_ x: Exchange, _ call: Call, _ route: Route, _ credential: SessionSnapshot.Credential) {
+    guard shared.requiresPreConsent else { return forward(x, call, route) }
+    let missing = ScopeList.missing(route.scope, from: credential.scopes)
+    if missing.isEmpty { return forward(x, call, route) }
+    consentNeeded(x, call, route, ConsentNeed(.consent, source: .challenge, code: "pre_consent", scopes: missing))
   }
 
   /// Waits for the control loop to bring a token that is good; all who wait share one refresh.

@@ -6,25 +6,13 @@ internal import Sessions
 
 /// What a failure of the provider means: one reading for sign-in, refresh and start.
 enum ProviderFault {
-  /// The need behind an error of the provider.
-  static func need(of error: OAuthError, grant: ConsentNeed.Grant = .authorizationCode) -> ConsentNeed {
-    if error.isTransient {
-      return ConsentNeed(.transient(retryAfter: error.retryAfter), source: .tokenEndpoint, code: "unavailable")
-    }
-    switch error {
-    case .tokenEndpoint(let refusal): return ConsentNeed.from(refusal, grant: grant)
-    case .idToken: return ConsentNeed(.reauth(.grantEnded), source: .tokenEndpoint, code: "id_token")
-    default: return ConsentNeed(.config, source: .tokenEndpoint, code: "provider")
-    }
-  }
-
   /// The need behind a refusal that the session authority handed back.
   static func need(of refusal: ProviderRefusal) -> ConsentNeed {
     var error = TokenEndpointError(status: 400, error: refusal.error, grant: .refreshToken)
     error.suberror = refusal.suberror
     error.errorCodes = refusal.codes
     error.claims = refusal.claims
-    let need = ConsentNeed.from(error, grant: .refreshToken)
+    let need = ConsentNeed.from(error)
     // The authority found that the person is needed: a need without a remedy of its own is a plain consent.
     if case .config = need.kind { return ConsentNeed(.consent, source: .tokenEndpoint, code: refusal.error) }
     return need
@@ -32,7 +20,7 @@ enum ProviderFault {
 
   /// What a failed refresh means for the session (RFC 6749 §5.2 and the dialects that `Consent` reads).
   static func outcome(of error: OAuthError) -> RefreshOutcome {
-    let need = need(of: error, grant: .refreshToken)
+    let need = ConsentNeed.from(error)
     var refusal = ProviderRefusal(error: need.code)
     if case .tokenEndpoint(let told) = error {
       refusal = ProviderRefusal(

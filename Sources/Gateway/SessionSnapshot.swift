@@ -13,6 +13,8 @@ final class SessionSnapshot: Sendable {
     let softExpiry: Timestamp
     /// From here on the token is not sent any more.
     let expiry: Timestamp
+    /// The scopes it was granted, as far as they are known.
+    let scopes: [String]
     /// Kept to tell the authority which token an upstream rejected.
     let token: Secret
   }

@@ -19,12 +19,14 @@ final class SharedState: Sendable {
   let mcpSessions: MCPSessionBindings
   let consentRounds: ConsentRounds
   let watch: ConsentWatch
+  let requiresPreConsent: Bool
   let control: ControlPlane
 
   init(
     routes: RouteTable, origins: OriginPolicy, crossOrigin: CrossOrigin, cookies: CookieJar, publicURL: String,
     publicAuthority: String, isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits, mcpSessions: MCPSessionBindings,
-    consentRounds: ConsentRounds, watch: ConsentWatch, control: ControlPlane
+    consentRounds: ConsentRounds, watch: ConsentWatch, requiresPreConsent: Bool,
+    control: ControlPlane
   ) {
     self.routes = routes
     self.origins = origins
@@ -38,6 +40,7 @@ final class SharedState: Sendable {
     self.mcpSessions = mcpSessions
     self.consentRounds = consentRounds
     self.watch = watch
+    self.requiresPreConsent = requiresPreConsent
     self.control = control
   }
 }

@@ -70,7 +70,7 @@ enum UpstreamRequest {
     if id == .other { return true }
     if id.isCredential || id.isForwarding || id.isRequestOverride { return false }
     switch id {
-    case .origin, .referer, .secFetchSite, .secFetchMode, .secFetchDest, .secFetchUser, .xRequestID,
+    case .host, .origin, .referer, .secFetchSite, .secFetchMode, .secFetchDest, .secFetchUser, .xRequestID,
       .accessControlRequestMethod, .accessControlRequestHeaders, .accessControlRequestPrivateNetwork:
       return false
     default:

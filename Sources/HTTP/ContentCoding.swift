@@ -5,6 +5,15 @@ internal import CZlib
 public enum ContentCoding: Sendable, Equatable {
   case identity, gzip, deflate
 
+  /// The name in `Accept-Encoding`.
+  public var name: StaticString {
+    switch self {
+    case .identity: "identity"
+    case .gzip: "gzip"
+    case .deflate: "deflate"
+    }
+  }
+
   /// The coding that the `Content-Encoding` field lines of a response name; nil when there are several or one is unknown.
   public init?(of head: borrowing ResponseHead, _ buffer: borrowing Buffer) {
     guard head.contains(.contentEncoding) else {

@@ -23,7 +23,7 @@ extension FieldID {
   private static func lookupPrefix(_ buffer: borrowing Buffer, _ range: Range<Int>) -> FieldID {
     func begins(_ prefix: StaticString) -> Bool {
       let length = prefix.utf8CodeUnitCount
-      return range.count > length
+      return range.count >= length
         && buffer.equalsIgnoringCase(range.lowerBound..<range.lowerBound + length, prefix)
     }
     if begins("Mcp-Param-") { return .mcpParam }

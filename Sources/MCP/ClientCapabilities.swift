@@ -1,8 +1,9 @@
 internal import Basics
 internal import JSON
 
-/// What a client says it can do, as far as it decides how the proxy may ask for consent (MCP, client elicitation,
-/// *Capabilities*). Legacy clients say it once, in `initialize`; modern ones in each request's `_meta`.
+/// What a client says it can do, as far as it decides how the proxy may ask for consent (MCP, client
+/// elicitation, *Capabilities*). Legacy clients say it once, in `initialize`; modern ones in each request's
+/// `_meta`.
 public struct ClientCapabilities: OptionSet, Sendable, Hashable {
   public let rawValue: UInt8
 

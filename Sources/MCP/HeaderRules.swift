@@ -9,11 +9,11 @@ public enum MessageVerdict: Sendable, Equatable {
   case invalid(String)
 }
 
-/// The rules for `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` (MCP 2026-07-28, transports, *Server Validation*),
-/// and for batches (2025-03-26 only).
+/// The rules for `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` (MCP 2026-07-28, transports, *Server
+/// Validation*), and for batches (2025-03-26 only).
 ///
-/// A server behind may route or charge by the headers, so what was let through here must be the same in both. A body too
-/// long to be looked at is the server's own to compare.
+/// A server behind may route or charge by the headers, so what was let through here must be the same in both.
+/// A body too long to be looked at is the server's own to compare.
 public enum HeaderRules {
   /// Judges one message. Allocates only for a refusal, or for a name that is escaped or encoded.
   ///

@@ -1,8 +1,8 @@
 internal import Basics
 internal import JSON
 
-/// Comparing JSON strings in place, escapes included: `"tools\/call"` is `tools/call`, and a key may not hide behind
-/// `\u0065`.
+/// Comparing JSON strings in place, escapes included: `"tools\/call"` is `tools/call`, and a key may not hide
+/// behind `\u0065`.
 enum JSONText {
   /// Whether the string whose bytes between the quotes stand at `range` says `literal` (ASCII).
   @inline(__always) static func equals(

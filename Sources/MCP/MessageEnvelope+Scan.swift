@@ -2,7 +2,8 @@ public import Basics
 internal import JSON
 
 extension MessageEnvelope {
-  /// Reads the message at `range`. Never fails: what cannot be read is ``Kind/invalid(_:)``. Linear in the length.
+  /// Reads the message at `range`. Never fails: what cannot be read is ``Kind/invalid(_:)``. Linear in the
+  /// length.
   public static func scan(_ buffer: borrowing Buffer, _ range: Range<Int>) -> MessageEnvelope {
     var envelope = MessageEnvelope()
     switch JSONScanner.kind(buffer, range) {

@@ -2,8 +2,8 @@ public import Basics
 
 /// What a proxy must know of a JSON-RPC message: where its parts stand, nothing decoded, nothing allocated.
 ///
-/// Ranges count from the first readable byte of the buffer that was scanned and are valid while nothing is consumed.
-/// Ranges of strings leave the quotes out; escapes stand as they were sent.
+/// Ranges count from the first readable byte of the buffer that was scanned and are valid while nothing is
+/// consumed. Ranges of strings leave the quotes out; escapes stand as they were sent.
 public struct MessageEnvelope: Sendable, Equatable {
   /// What kind of message it is.
   public enum Kind: Sendable, Equatable {
@@ -49,8 +49,8 @@ public struct MessageEnvelope: Sendable, Equatable {
   public enum Method: Sendable, Equatable {
     case initialize, toolsCall, promptsGet, resourcesRead, other
 
-    /// Whether the request's header `Mcp-Name` must repeat a name of the body, and whether consent may be asked for by
-    /// an `input_required` result (MCP 2026-07-28: both hold for the same three methods).
+    /// Whether the request's header `Mcp-Name` must repeat a name of the body, and whether consent may be
+    /// asked for by an `input_required` result (MCP 2026-07-28: both hold for the same three methods).
     public var hasName: Bool { self == .toolsCall || self == .promptsGet || self == .resourcesRead }
   }
 
@@ -85,13 +85,15 @@ public struct MessageEnvelope: Sendable, Equatable {
   /// Longest id that is repeated in an answer, in bytes. SDKs count or use UUIDs.
   public static let maxIDBytes = 1024
 
-  /// The era of the message by its body alone (MCP 2026-07-28, versioning: a dual-era server decides by `_meta`).
+  /// The era of the message by its body alone (MCP 2026-07-28, versioning: a dual-era server decides by
+  /// `_meta`).
   public var era: ProtocolEra { metaVersion == nil ? .legacy : .modern }
 
   /// Whether the message is answered by one with its id.
   public var expectsAnswer: Bool { kind == .request }
 
-  /// The id as JSON text, to be repeated in an answer; `null` when there is none, or none that could be repeated.
+  /// The id as JSON text, to be repeated in an answer; `null` when there is none, or none that could be
+  /// repeated.
   public func idBytes(_ buffer: borrowing Buffer) -> [UInt8] {
     guard let id, id.count <= Self.maxIDBytes, JSONText.isRepeatable(buffer, id) else {
       return JSONRPC.nullID

@@ -2,8 +2,8 @@ public import Basics
 
 /// The two ways MCP works over HTTP.
 ///
-/// *Legacy* (up to 2025-11-25) opens a session with `initialize`; *modern* (since 2026-07-28) says everything with each
-/// request. Both may use the same address at the same time (MCP 2026-07-28, versioning).
+/// *Legacy* (up to 2025-11-25) opens a session with `initialize`; *modern* (since 2026-07-28) says everything
+/// with each request. Both may use the same address at the same time (MCP 2026-07-28, versioning).
 public enum ProtocolEra: Sendable, Hashable {
   case legacy, modern
 
@@ -23,7 +23,8 @@ public enum ProtocolVersion {
   /// The last version that opens sessions.
   public static let lastLegacy: StaticString = "2025-11-25"
 
-  /// Whether the version at `range` is one of ``modern``. An unknown version is not: it is passed on as legacy.
+  /// Whether the version at `range` is one of ``modern``. An unknown version is not: it is passed on as
+  /// legacy.
   public static func isModern(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
     for version in modern where buffer.equals(range, version) { return true }
     return false

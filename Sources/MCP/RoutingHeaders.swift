@@ -1,6 +1,7 @@
 /// Where the three fields stand that repeat what an MCP message says (2026-07-28, transports).
 ///
-/// Ranges count from the first readable byte of the buffer that holds the request's head, without surrounding space.
+/// Ranges count from the first readable byte of the buffer that holds the request's head, without surrounding
+/// space.
 public struct RoutingHeaders: Sendable, Equatable {
   /// How often a field occurs.
   public enum Field: Sendable, Equatable {

@@ -48,7 +48,7 @@ public struct AuthorizationCallback: Sendable {
   ]
 
   /// From the decoded parameters of the query.
-  public init(parameters: [(String, String)]) {
+  public init(parameters: [(name: String, value: String)]) {
     var values: [String: String] = [:]
     var isMalformed = false
     for (name, value) in parameters {
@@ -69,7 +69,9 @@ public struct AuthorizationCallback: Sendable {
   }
 
   /// From the query of the request.
-  public init(query: String) { self.init(parameters: PercentEncoding.parseQuery(query)) }
+  public init(query: String) {
+    self.init(parameters: PercentEncoding.parseQuery(query).map { (name: $0.0, value: $0.1) })
+  }
 
   /// Whether the response comes from the issuer that was asked (RFC 9207 §2.4): `iss` equals `recorded`, or it is absent and the
   /// provider does not promise it. For a template issuer `iss` may name any tenant that fits the template.

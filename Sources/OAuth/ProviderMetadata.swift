@@ -32,6 +32,8 @@ public struct ProviderMetadata: Sendable, Hashable {
   /// `scopes_supported`; empty when not said.
   public let scopes: [String]
 
+  /// The token endpoint as it was written: client assertions name it byte for byte.
+  let tokenEndpointText: String
   let issuerTemplate: IssuerTemplate?
 
   /// Longest document that is read, in bytes.
@@ -85,6 +87,7 @@ public struct ProviderMetadata: Sendable, Hashable {
     issuerTemplate = template
     authorizationEndpoint = try required("authorization_endpoint")
     tokenEndpoint = try required("token_endpoint")
+    tokenEndpointText = object["token_endpoint"]?.string ?? tokenEndpoint.description
     jwksURI = try required("jwks_uri")
     endSessionEndpoint = try optional("end_session_endpoint")
     revocationEndpoint = try optional("revocation_endpoint")

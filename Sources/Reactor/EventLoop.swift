@@ -8,9 +8,11 @@ internal import Synchronization
 /// It waits for sockets, fires timers, and runs what other threads send it. It is also an executor: `async` code that is isolated to
 /// an actor with this loop as executor, or spawned here, runs on this thread and comes back to it after every `await`.
 ///
-/// `@unchecked Sendable`: `mailbox` is guarded, `thread` is atomic; everything else is touched only on the loop's thread.
+/// `@unchecked Sendable`: `mailbox` is guarded, `thread` is atomic, `stop()` touches only those; everything else is touched only on
+/// the loop's thread.
 public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
-  private enum Work {
+  /// What another thread, or the loop itself, wants to be run.
+  enum Work {
     case job(UnownedJob)
     case call(@Sendable () -> Void)
   }
@@ -26,15 +28,21 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     var generation: UInt32 = 0
   }
 
+  /// For thread names and logs.
   public let name: String
-  /// The time at the start of this turn.
+  /// The time at the start of this turn. Only on the loop.
   public private(set) var now = MonotonicTime.read()
-  /// The wall clock in whole seconds since 1970, for dates; a few nanoseconds to read.
-  public var wallSecond: Int64 { Syscalls.wallSecond() }
-  /// Turns and events so far, for metrics.
+  /// Turns so far, for metrics. Only on the loop.
   public private(set) var turns: UInt64 = 0
+  /// Events of descriptors so far, for metrics. Only on the loop.
+  public private(set) var events: UInt64 = 0
+  /// Batches taken from the mailbox so far, for metrics. Only on the loop.
+  public private(set) var wakeups: UInt64 = 0
 
   var timers = TimerQueue()
+  /// Entries of `timers` known to be stale. Apart from it, because a timer may be released while `timers` changes.
+  var staleTimers = 0
+  private var due: [LoopTimer] = []
   private let queue: DispatchQueue
   private let mailbox = Locked(Mailbox())
   private let thread = Atomic<UInt>(0)
@@ -45,6 +53,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   private var isStopping = false
   private let finished = DispatchSemaphore(value: 0)
 
+  /// A loop that does not run yet. Traps when the process has no descriptors left for it.
   public init(name: String) {
     self.name = name
     queue = DispatchQueue(label: "coatcheck.loop.\(name)")
@@ -52,7 +61,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     poll = Syscalls.makePoll()
     wakeup = Syscalls.makeWakeup()
     precondition(poll >= 0 && wakeup >= 0, "no descriptors left for an event loop")
-    coatcheck_epoll_add_level(poll, wakeup, EventLoop.wakeupData)
+    let isWatched = Syscalls.watch(poll, wakeup, .input, data: EventLoop.wakeupData)
+    precondition(isWatched, "an event loop cannot watch its own mailbox")
   }
 
   deinit {
@@ -63,7 +73,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// Begins to run. Once.
   public func start() { queue.async { self.run() } }
 
-  /// Ends the loop after the work that was sent before, and waits for it.
+  /// Ends the loop after the work that was sent before, and waits for its end. Not from the loop itself, which could not wait for its
+  /// own end. What is sent later is never run: whoever stops a loop first ends what uses it.
   public func stop() async {
     await withCheckedContinuation { continuation in
       execute { self.isStopping = true }
@@ -78,47 +89,18 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// Whether this is the loop's own thread.
   public var isCurrent: Bool { thread.load(ordering: .relaxed) == Syscalls.threadID() }
 
+  /// Traps on any other thread.
   public func preconditionCurrent(file: StaticString = #fileID, line: UInt = #line) {
     precondition(isCurrent, "used off its loop", file: file, line: line)
   }
 
-  // MARK: Work from elsewhere
+  /// The wall clock in whole seconds since 1970, for dates; a few nanoseconds to read.
+  public var wallSecond: Int64 { Syscalls.wallSecond() }
 
-  /// Runs a closure on the loop, after everything sent before from the same thread.
+  /// Runs a closure on the loop, after everything sent before from the same thread. On the loop itself: in the next turn.
   public func execute(_ work: @escaping @Sendable () -> Void) { send(.call(work)) }
 
-  /// Runs async code on the loop.
-  public func spawn(_ operation: @escaping @Sendable () async -> Void) {
-    Task(executorPreference: self) { await operation() }
-  }
-
-  public func enqueue(_ job: consuming ExecutorJob) { send(.job(UnownedJob(job))) }
-
-  public func asUnownedSerialExecutor() -> UnownedSerialExecutor {
-    unsafe UnownedSerialExecutor(ordinary: self)
-  }
-
-  public func asUnownedTaskExecutor() -> UnownedTaskExecutor { unsafe UnownedTaskExecutor(ordinary: self) }
-
-  public func checkIsolated() { preconditionCurrent() }
-
-  public func isIsolatingCurrentContext() -> Bool? { isCurrent }
-
-  /// Waits on the loop's timers.
-  ///
-  /// - Throws: `CancellationError` as soon as the task is cancelled.
-  public func sleep(for duration: Duration) async throws {
-    let sleeper = Sleeper(loop: self)
-    try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation { continuation in
-        execute { sleeper.start(duration, continuation) }
-      }
-    } onCancel: {
-      execute { sleeper.cancel() }
-    }
-  }
-
-  private func send(_ work: Work) {
+  func send(_ work: Work) {
     if isCurrent {
       local.append(work)
       return
@@ -133,33 +115,27 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   // MARK: Descriptors
 
-  /// Watches a descriptor in both directions, by edges. The owner deregisters before it closes the descriptor.
-  func register(_ descriptor: Int32, _ target: any Pollable) -> Bool {
+  /// Watches a descriptor. The loop keeps `target` until `deregister`, which comes before the descriptor is closed.
+  ///
+  /// - Returns: false when the kernel refuses; then nothing is watched.
+  func register(_ descriptor: Int32, _ target: any Pollable, _ mode: Syscalls.WatchMode = .edges) -> Bool {
     let index = Int(descriptor)
     while slots.count <= index { slots.append(Slot()) }
     slots[index].generation &+= 1
+    guard Syscalls.watch(poll, descriptor, mode, data: data(descriptor)) else { return false }
     slots[index].target = target
-    return coatcheck_epoll_add(poll, descriptor, data(descriptor)) == 0
+    return true
   }
 
-  /// Watches a descriptor for input, by level: for listeners.
-  func registerLevel(_ descriptor: Int32, _ target: any Pollable) -> Bool {
-    let index = Int(descriptor)
-    while slots.count <= index { slots.append(Slot()) }
-    slots[index].generation &+= 1
-    slots[index].target = target
-    return coatcheck_epoll_add_level(poll, descriptor, data(descriptor)) == 0
-  }
-
-  /// Reports once more what the descriptor is ready for now.
-  func rearm(_ descriptor: Int32) { coatcheck_epoll_modify(poll, descriptor, data(descriptor)) }
+  /// Reports once more, as an edge, what the descriptor is ready for now.
+  func rearm(_ descriptor: Int32) { Syscalls.watchAgain(poll, descriptor, data: data(descriptor)) }
 
   func deregister(_ descriptor: Int32) {
     let index = Int(descriptor)
     guard slots.indices.contains(index), slots[index].target != nil else { return }
     slots[index].target = nil
     slots[index].generation &+= 1
-    coatcheck_epoll_remove(poll, descriptor)
+    Syscalls.unwatch(poll, descriptor)
   }
 
   /// Descriptor and generation side by side: an event of a descriptor that was closed and opened anew meanwhile is dropped.
@@ -174,19 +150,17 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   private func run() {
     thread.store(Syscalls.threadID(), ordering: .relaxed)
-    var events = [coatcheck_event](repeating: coatcheck_event(), count: EventLoop.eventCapacity)
+    var found = [coatcheck_event](repeating: coatcheck_event(), count: EventLoop.eventCapacity)
     while !isStopping {
       turns &+= 1
       now = MonotonicTime.read()
-      let count = unsafe events.withUnsafeMutableBufferPointer { buffer in
-        unsafe Int(coatcheck_epoll_wait(poll, buffer.baseAddress, Int32(buffer.count), timeout()))
-      }
+      let count = Syscalls.wait(poll, into: &found, milliseconds: timeout())
       now = MonotonicTime.read()
-      if count > 0 { for index in 0..<count { dispatch(events[index]) } }
-      while let timer = timers.popDue(now) { timer.handler() }
+      for index in 0..<count { dispatch(found[index]) }
+      fireTimers()
       runLocal()
     }
-    runLocal()
+    runLast()
     thread.store(0, ordering: .relaxed)
     finished.signal()
   }
@@ -196,7 +170,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     if !local.isEmpty { return 0 }
     guard let next = timers.next else { return -1 }
     guard next > now else { return 0 }
-    return Int32(clamping: (next.nanoseconds - now.nanoseconds + 999_999) / 1_000_000)
+    let rest = next.nanoseconds - now.nanoseconds
+    return Int32(clamping: rest / 1_000_000 + (rest % 1_000_000 == 0 ? 0 : 1))
   }
 
   private func dispatch(_ event: coatcheck_event) {
@@ -206,16 +181,12 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     guard index < slots.count, slots[index].generation == generation, let target = slots[index].target else {
       return
     }
-    var events = PollEvents()
-    if event.events & UInt32(COATCHECK_IN) != 0 { events.insert(.readable) }
-    if event.events & UInt32(COATCHECK_OUT) != 0 { events.insert(.writable) }
-    if event.events & UInt32(COATCHECK_RDHUP) != 0 { events.insert(.peerClosed) }
-    if event.events & UInt32(COATCHECK_HUP) != 0 { events.insert(.hangUp) }
-    if event.events & UInt32(COATCHECK_ERR) != 0 { events.insert(.error) }
-    target.ready(events)
+    events &+= 1
+    target.ready(PollEvents(kernel: event.events))
   }
 
   private func drainMailbox() {
+    wakeups &+= 1
     Syscalls.clearWakeup(wakeup)
     let work = mailbox.withLock { mailbox in
       mailbox.isNotified = false
@@ -225,7 +196,19 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     local.append(contentsOf: work)
   }
 
-  /// One batch: what the batch itself sends waits for the next turn, so sockets are never starved.
+  /// One round: what a handler arms anew waits for the next turn, so that sockets are never starved.
+  private func fireTimers() {
+    if staleTimers > 64, staleTimers > timers.count / 2 {
+      timers.compact()
+      staleTimers = 0
+    }
+    guard let next = timers.next, next <= now else { return }
+    staleTimers = max(0, staleTimers - timers.takeDue(now, into: &due))
+    for timer in due { timer.fire(now) }
+    due.removeAll(keepingCapacity: true)
+  }
+
+  /// One round: what the work itself sends waits for the next turn.
   private func runLocal() {
     guard !local.isEmpty else { return }
     let batch = local
@@ -239,34 +222,13 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
       }
     }
   }
-}
 
-/// One task that sleeps on a loop's timer. Owner: the loop.
-private final class Sleeper: @unchecked Sendable {
-  private let loop: EventLoop
-  private var timer: LoopTimer?
-  private var continuation: CheckedContinuation<Void, any Error>?
-  private var isCancelled = false
-
-  init(loop: EventLoop) { self.loop = loop }
-
-  func start(_ duration: Duration, _ continuation: CheckedContinuation<Void, any Error>) {
-    if isCancelled { return continuation.resume(throwing: CancellationError()) }
-    self.continuation = continuation
-    let timer = LoopTimer(loop: loop) { [self] in finish(.success(())) }
-    self.timer = timer
-    timer.arm(after: duration)
-  }
-
-  func cancel() {
-    isCancelled = true
-    finish(.failure(CancellationError()))
-  }
-
-  private func finish(_ result: Result<Void, any Error>) {
-    timer?.disarm()
-    timer = nil
-    continuation?.resume(with: result)
-    continuation = nil
+  /// Tasks that are about to end get there: a bounded number of rounds, since some may never.
+  private func runLast() {
+    for _ in 0..<1_000 {
+      drainMailbox()
+      if local.isEmpty { return }
+      runLocal()
+    }
   }
 }

@@ -1,28 +1,18 @@
 @unsafe @preconcurrency internal import Dispatch
-internal import Glibc
 
 /// Signals as events: a Dispatch source a signal, the default action switched off.
+///
+/// Owner: shared. Lives as long as the signal shall be heard; the default action stays off after it.
 public final class SignalSource: Sendable {
   /// The signals a server cares for.
-  public enum Signal: Sendable, CaseIterable {
-    case terminate, interrupt, hangUp
-
-    var number: Int32 {
-      switch self {
-      case .terminate: SIGTERM
-      case .interrupt: SIGINT
-      case .hangUp: SIGHUP
-      }
-    }
-  }
+  public enum Signal: Sendable, CaseIterable { case terminate, interrupt, hangUp }
 
   private let source: any DispatchSourceSignal
 
-  /// - Parameter handler: called on a queue of its own, once a signal.
+  /// - Parameter handler: called on a queue of its own, once for one or several signals that came together.
   public init(_ kind: Signal, handler: @escaping @Sendable () -> Void) {
-    _ = signal(kind.number, SIG_IGN)
     source = DispatchSource.makeSignalSource(
-      signal: kind.number, queue: DispatchQueue(label: "coatcheck.signal.\(kind)"))
+      signal: Syscalls.ignore(kind), queue: DispatchQueue(label: "coatcheck.signal.\(kind)"))
     source.setEventHandler(handler: handler)
     source.resume()
   }

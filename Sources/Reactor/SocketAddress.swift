@@ -9,7 +9,9 @@ internal import Glibc
   /// Interface of a link-local IPv6 address, else 0.
   public let scope: UInt32
 
+  /// - Parameter bytes: 4 or 16 of them; traps otherwise.
   public init(bytes: [UInt8], port: UInt16, scope: UInt32 = 0) {
+    precondition(bytes.count == 4 || bytes.count == 16, "an address has 4 or 16 bytes")
     self.bytes = bytes
     self.port = port
     self.scope = scope
@@ -17,10 +19,10 @@ internal import Glibc
 
   /// A literal address, IPv6 with or without brackets; nil for a name.
   public init?(host: String, port: UInt16) {
-    var text = host
-    if text.hasPrefix("["), text.hasSuffix("]") { text = String(text.dropFirst().dropLast()) }
+    let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+    let text = isBracketed ? String(host.dropFirst().dropLast()) : host
     var four = in_addr()
-    if unsafe inet_pton(AF_INET, text, &four) == 1 {
+    if unsafe !isBracketed && inet_pton(AF_INET, text, &four) == 1 {
       self.init(bytes: unsafe withUnsafeBytes(of: four) { unsafe Array($0) }, port: port)
       return
     }
@@ -29,12 +31,14 @@ internal import Glibc
     self.init(bytes: unsafe withUnsafeBytes(of: six) { unsafe Array($0) }, port: port)
   }
 
-  /// `127.0.0.1:8080`, `[::1]:8080`, `0.0.0.0:80`; `localhost` counts as 127.0.0.1.
+  /// `127.0.0.1:8080`, `[::1]:8080`, `0.0.0.0:80`; `localhost` counts as 127.0.0.1. IPv6 needs its brackets: without them nobody can
+  /// tell where the port begins.
   public init?(text: String) {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-      return nil
-    }
+    guard let colon = text.lastIndex(of: ":"),
+      let port = number(text[text.index(after: colon)...], upTo: Int(UInt16.max)).map({ UInt16($0) })
+    else { return nil }
     let host = String(text[..<colon])
+    guard host.hasPrefix("[") || !host.contains(":") else { return nil }
     self.init(host: host == "localhost" ? "127.0.0.1" : host, port: port)
   }
 
@@ -124,6 +128,7 @@ public struct CIDRBlock: Sendable, Hashable {
   private let bytes: [UInt8]
   private let prefix: Int
 
+  /// An address, or an address, a slash and the count of bits that must be equal.
   public init?(text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let first = parts.first, let address = SocketAddress(host: String(first), port: 0) else {
@@ -132,13 +137,17 @@ public struct CIDRBlock: Sendable, Hashable {
     let width = address.bytes.count * 8
     var prefix = width
     if parts.count == 2 {
-      guard let number = Int(parts[1]), (0...width).contains(number) else { return nil }
-      prefix = number
+      guard let bits = number(parts[1], upTo: width) else { return nil }
+      prefix = bits
     }
-    bytes = address.bytes
-    self.prefix = prefix
+    // What `contains` compares has IPv4 in its own form.
+    let plain = address.unmapped
+    guard plain.count == address.bytes.count || prefix >= 96 else { return nil }
+    bytes = plain
+    self.prefix = plain.count == address.bytes.count ? prefix : prefix - 96
   }
 
+  /// Whether the address is in the block; its port does not matter. IPv4 mapped into IPv6 counts as IPv4.
   public func contains(_ address: SocketAddress) -> Bool {
     let other = address.unmapped
     guard other.count == bytes.count else { return false }
@@ -149,4 +158,12 @@ public struct CIDRBlock: Sendable, Hashable {
     let mask = ~UInt8(0) << UInt8(8 - rest)
     return other[whole] & mask == bytes[whole] & mask
   }
+}
+
+/// Decimal digits without a sign.
+private func number(_ text: Substring, upTo limit: Int) -> Int? {
+  guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+    let value = Int(text), value <= limit
+  else { return nil }
+  return value
 }

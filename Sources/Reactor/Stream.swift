@@ -1,14 +1,16 @@
 public import Basics
-internal import COpenSSL
 
 /// One connection as a pipe of bytes, plain or TLS.
 ///
-/// Owner: one loop. Edge-triggered: after an event, read and write until `wouldBlock`. A plain read that brought less than was asked
-/// for has emptied the socket, so the next one answers `wouldBlock` without a system call.
+/// Owner: one loop, which keeps it from `setHandler` to `close`. Edge-triggered: after an event, read and write until `wouldBlock`. A
+/// plain read that brought less than was asked for has emptied the socket, so the next one answers `wouldBlock` without a system call;
+/// not so once the end of the stream was announced, because no edge follows that.
 public final class Stream: Pollable {
   public enum HandshakeOutcome: Sendable, Equatable {
     case done
+    /// Go on at the next event.
     case wouldBlock
+    /// Why, for the log. The connection is of no use any more.
     case failed(String)
   }
 
@@ -16,20 +18,14 @@ public final class Stream: Pollable {
   private let loop: EventLoop
   private var descriptor: Int32
   private var tls: TLSSession?
-  private unowned(unsafe) var handler: (any Pollable)?
+  private weak var handler: (any Pollable)?
   private var isRegistered = false
+  /// A plain read could bring something.
   private var mayHaveBytes = true
-  /// The end of the stream was announced. It makes no further edge, so reads go on until they meet it.
-  private var endIsNear = false
+  private var isEnding = false
 
-  init(loop: EventLoop, descriptor: Int32, peer: SocketAddress, serverContext: TLSServerContext?) {
-    self.loop = loop
-    self.descriptor = descriptor
-    self.peer = peer
-    tls = serverContext.flatMap { TLSSession(server: $0, descriptor: descriptor) }
-  }
-
-  init(loop: EventLoop, connected descriptor: Int32, peer: SocketAddress, tls: TLSSession?) {
+  /// - Parameter tls: nil for a plain connection.
+  init(loop: EventLoop, descriptor: Int32, peer: SocketAddress, tls: TLSSession?) {
     self.loop = loop
     self.descriptor = descriptor
     self.peer = peer
@@ -44,44 +40,59 @@ public final class Stream: Pollable {
   /// The host name the client asked for (SNI, RFC 6066 §3).
   public var serverName: String? { tls?.serverName }
 
+  /// `TLSv1.3` or `TLSv1.2` once the handshake is done; nil on plain streams.
+  public var tlsVersion: String? { tls?.version }
+
+  /// Whether the TLS handshake took up an earlier session.
+  public var isResumed: Bool { tls?.wasResumed ?? false }
+
   /// Who hears of events from now on. Its first event tells what the socket is ready for at the moment.
   ///
-  /// The handler must outlive the stream's registration: it closes the stream before it goes.
+  /// Not owned: a handler that is gone hears nothing. It closes the stream before it goes.
   public func setHandler(_ handler: any Pollable) {
-    unsafe self.handler = handler
+    self.handler = handler
     guard descriptor >= 0 else { return }
-    if isRegistered {
-      loop.rearm(descriptor)
-    } else {
-      isRegistered = loop.register(descriptor, self)
+    if isRegistered { return loop.rearm(descriptor) }
+    isRegistered = loop.register(descriptor, self)
+    guard !isRegistered else { return }
+    // The kernel has no memory to watch it: the handler finds the connection broken.
+    isEnding = true
+    let me = LoopBound(self, on: loop)
+    loop.execute {
+      me.value.release()
+      me.value.handler?.ready([.readable, .writable, .error])
     }
   }
 
+  /// Nobody hears of events until `setHandler`.
+  func dropHandler() { handler = nil }
+
   public func ready(_ events: PollEvents) {
     mayHaveBytes = true
-    if !events.isDisjoint(with: [.peerClosed, .hangUp, .error]) { endIsNear = true }
-    // TLS may need to read before it can write and the other way round: either event is a reason to try both.
-    unsafe handler?.ready(tls == nil ? events : events.union([.readable, .writable]))
+    if !events.isDisjoint(with: .ending) { isEnding = true }
+    guard let handler else { return }
+    handler.ready(tls?.translated(events) ?? events)
   }
 
   /// Goes on with the TLS handshake; done at once on plain streams.
   public func handshake() -> HandshakeOutcome { tls?.handshake() ?? .done }
 
-  /// Appends at most `max` bytes to the buffer.
+  /// Appends at most `max` bytes to the buffer. `max` is positive.
   public func read(into buffer: inout Buffer, max: Int) -> IOOutcome {
+    precondition(max > 0, "a read of no bytes")
     guard descriptor >= 0 else { return .failed(0) }
     if let tls { return tls.read(into: &buffer, max: max) }
     guard mayHaveBytes else { return .wouldBlock }
     let outcome = Syscalls.receive(descriptor, into: &buffer, max: max)
     switch outcome {
-    case .bytes(let count): mayHaveBytes = count == max || endIsNear
+    case .bytes(let count): mayHaveBytes = count == max || isEnding
     case .wouldBlock: mayHaveBytes = false
     case .endOfStream, .failed: break
     }
     return outcome
   }
 
-  /// Writes from the buffer's start and consumes what was taken.
+  /// Writes from the buffer's start and consumes what was taken, which may be less than all: then write again until `wouldBlock`.
   public func write(from buffer: inout Buffer) -> IOOutcome {
     guard descriptor >= 0 else { return .failed(0) }
     if buffer.isEmpty { return .bytes(0) }
@@ -103,9 +114,11 @@ public final class Stream: Pollable {
     return tls?.isQuiet() ?? Syscalls.isQuiet(descriptor)
   }
 
+  /// Closes; over TLS with a `close_notify` as far as the socket takes it.
   public func close() {
     guard descriptor >= 0 else { return }
     tls?.shutdown()
+    handler = nil
     release()
   }
 
@@ -113,15 +126,16 @@ public final class Stream: Pollable {
   public func abort() {
     guard descriptor >= 0 else { return }
     Syscalls.resetOnClose(descriptor)
+    handler = nil
     release()
   }
 
   private func release() {
+    guard descriptor >= 0 else { return }
     if isRegistered { loop.deregister(descriptor) }
     isRegistered = false
-    tls = nil
     Syscalls.close(descriptor)
     descriptor = -1
-    unsafe handler = nil
+    tls = nil
   }
 }

@@ -16,14 +16,58 @@ enum Syscalls {
     return Int64(time.tv_sec)
   }
 
+  /// Compared, never used as a handle.
   static func threadID() -> UInt { UInt(pthread_self()) }
 
   /// Writing to a closed connection must be an error, not a signal.
   static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 
+  /// Switches the default action off. - Returns: the signal's number.
+  static func ignore(_ kind: SignalSource.Signal) -> Int32 {
+    let number =
+      switch kind {
+      case .terminate: SIGTERM
+      case .interrupt: SIGINT
+      case .hangUp: SIGHUP
+      }
+    _ = signal(number, SIG_IGN)
+    return number
+  }
+
   // MARK: Waiting
 
+  /// How a descriptor is watched.
+  enum WatchMode {
+    /// By edges: both directions and the peer's half-close.
+    case edges
+    /// By level, input only: for the mailbox and for listeners.
+    case input
+  }
+
   static func makePoll() -> Int32 { coatcheck_epoll_create() }
+
+  static func watch(_ poll: Int32, _ descriptor: Int32, _ mode: WatchMode, data: UInt64) -> Bool {
+    switch mode {
+    case .edges: coatcheck_epoll_add(poll, descriptor, data) == 0
+    case .input: coatcheck_epoll_add_level(poll, descriptor, data) == 0
+    }
+  }
+
+  /// For a descriptor watched by edges.
+  static func watchAgain(_ poll: Int32, _ descriptor: Int32, data: UInt64) {
+    coatcheck_epoll_modify(poll, descriptor, data)
+  }
+
+  static func unwatch(_ poll: Int32, _ descriptor: Int32) { coatcheck_epoll_remove(poll, descriptor) }
+
+  /// - Returns: how many events there are, 0 when the time is over or a signal came in between.
+  static func wait(_ poll: Int32, into events: inout [coatcheck_event], milliseconds: Int32) -> Int {
+    let count = unsafe events.withUnsafeMutableBufferPointer { buffer in
+      unsafe coatcheck_epoll_wait(poll, buffer.baseAddress, Int32(clamping: buffer.count), milliseconds)
+    }
+    precondition(count >= 0 || errno == EINTR, "epoll_wait on a descriptor that is none")
+    return max(0, Int(count))
+  }
   static func makeWakeup() -> Int32 { coatcheck_eventfd() }
 
   static func wake(_ descriptor: Int32) {
@@ -47,13 +91,19 @@ enum Syscalls {
     return descriptor < 0 ? -errno : descriptor
   }
 
-  static func set(_ descriptor: Int32, level: Int32, option: Int32, _ value: Int32 = 1) -> Bool {
-    var value = value
-    return unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
+  /// Several sockets on one address, and no wait for the address after a restart.
+  static func shareAddress(_ descriptor: Int32) {
+    set(descriptor, level: SOL_SOCKET, option: SO_REUSEADDR)
+    set(descriptor, level: SOL_SOCKET, option: SO_REUSEPORT)
   }
 
   static func noDelay(_ descriptor: Int32) {
-    _ = set(descriptor, level: Int32(IPPROTO_TCP), option: TCP_NODELAY)
+    set(descriptor, level: Int32(IPPROTO_TCP), option: TCP_NODELAY)
+  }
+
+  private static func set(_ descriptor: Int32, level: Int32, option: Int32) {
+    var value: Int32 = 1
+    unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
   }
 
   /// The next `close` sends a reset.

@@ -22,14 +22,19 @@ internal import Glibc
 
   let context: OpaquePointer
   private var others: [OpaquePointer]
+  /// One ring for all certificates: a client may resume by any name it was served under.
+  private let ticketKeys = TLSTicketKeys()
 
-  /// - Parameter identities: the first is presented when no other's name fits.
+  /// - Parameters:
+  ///   - identities: the first is presented when no other's name fits.
+  ///   - minimum: TLS 1.2 or 1.3.
+  /// - Throws: a file cannot be read, is no PEM, or the key is encrypted or not the certificate's.
   public init(identities: [Identity], minimum: Version = .tls12) throws(ReactorError) {
     guard let first = identities.first else { throw ReactorError("a TLS server needs a certificate") }
     unsafe others = []
-    unsafe context = try unsafe TLSServerContext.make(first, minimum)
+    unsafe context = try unsafe TLSServerContext.make(first, minimum, ticketKeys)
     for identity in identities.dropFirst() {
-      unsafe others.append(try unsafe TLSServerContext.make(identity, minimum))
+      unsafe others.append(try unsafe TLSServerContext.make(identity, minimum, ticketKeys))
     }
     guard unsafe !others.isEmpty else { return }
     unsafe coatcheck_set_server_name_callback(
@@ -59,7 +64,9 @@ internal import Glibc
     if let fitting = unsafe fitting { unsafe SSL_set_SSL_CTX(ssl, fitting) }
   }
 
-  private static func make(_ identity: Identity, _ minimum: Version) throws(ReactorError) -> OpaquePointer {
+  private static func make(
+    _ identity: Identity, _ minimum: Version, _ ticketKeys: TLSTicketKeys
+  ) throws(ReactorError) -> OpaquePointer {
     guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
       throw ReactorError("OpenSSL has no TLS server")
     }
@@ -71,6 +78,8 @@ internal import Glibc
     unsafe coatcheck_serve_http11(context)
     let sessionID = Array("coatcheck".utf8)
     unsafe SSL_CTX_set_session_id_context(context, sessionID, UInt32(sessionID.count))
+    unsafe ticketKeys.serve(context)
+    unsafe coatcheck_never_ask_password(context)
     ERR_clear_error()
     if unsafe SSL_CTX_use_certificate_chain_file(context, identity.certificateFile) != 1 {
       let reason = TLSErrors.drain() ?? "unknown"

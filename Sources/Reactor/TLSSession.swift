@@ -8,6 +8,11 @@ internal import COpenSSL
   private let ssl: OpaquePointer
   private var isEstablished = false
   private var isBroken = false
+  /// A read that brought bytes and then met the end: the next read tells it.
+  private var pendingOutcome: IOOutcome?
+  /// The last read can only go on when the socket takes bytes, and the other way round (key updates).
+  private var readAwaitsRoom = false
+  private var writeAwaitsBytes = false
   /// Kept so that its callbacks' context outlives the session.
   private let context: AnyObject
   /// Where a client's session is remembered for the next connection.
@@ -34,7 +39,7 @@ internal import COpenSSL
       guard unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), bare) == 1 else { return nil }
     } else {
       guard unsafe SSL_set1_host(ssl, host) == 1 else { return nil }
-      unsafe SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+      unsafe SSL_set_hostflags(ssl, TLSSession.hostFlags)
       unsafe coatcheck_set_server_name(ssl, host)
     }
     unsafe client.resume(ssl, host: host)
@@ -42,14 +47,28 @@ internal import COpenSSL
 
   deinit { unsafe SSL_free(ssl) }
 
+  /// Names are looked for only where they belong, in the alternative names (RFC 9525 §2), and `*` stands for a whole label.
+  private static let hostFlags = UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+
   var serverName: String? {
     guard let name = unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return nil }
     return unsafe String(cString: name)
   }
 
+  var version: String? { isEstablished ? unsafe String(cString: SSL_get_version(ssl)) : nil }
+
   var wasResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 
+  /// What an event of the socket means to whoever uses the session: while TLS needs one direction for the other, either will do.
+  func translated(_ events: PollEvents) -> PollEvents {
+    var meant = events
+    if !isEstablished || readAwaitsRoom, events.contains(.writable) { meant.insert(.readable) }
+    if !isEstablished || writeAwaitsBytes, events.contains(.readable) { meant.insert(.writable) }
+    return meant
+  }
+
   func handshake() -> Stream.HandshakeOutcome {
+    if isEstablished { return .done }
     ERR_clear_error()
     let result = unsafe SSL_do_handshake(ssl)
     if result == 1 {
@@ -70,40 +89,45 @@ internal import COpenSSL
   }
 
   func read(into buffer: inout Buffer, max: Int) -> IOOutcome {
+    if let pendingOutcome { return pendingOutcome }
+    readAwaitsRoom = false
     var outcome = IOOutcome.wouldBlock
     unsafe buffer.fill(atLeast: max) { space in
+      let room = min(max, space.count)
       var total = 0
       // Records come one at a time: take what is there, up to the bound.
-      while total < max {
+      while total < room {
         ERR_clear_error()
-        let wanted = Int32(clamping: min(max, space.count) - total)
-        let count = unsafe SSL_read(ssl, space.baseAddress?.advanced(by: total), wanted)
-        if count > 0 {
-          total += Int(count)
-          continue
+        let count = unsafe SSL_read(
+          ssl, space.baseAddress?.advanced(by: total), Int32(clamping: room - total))
+        guard count > 0 else {
+          outcome = ended(count, &readAwaitsRoom, SSL_ERROR_WANT_WRITE)
+          break
         }
-        if total == 0 { outcome = failure(count) }
-        break
+        total += Int(count)
       }
-      if total > 0 { outcome = .bytes(total) }
+      if total > 0 {
+        if outcome != .wouldBlock { pendingOutcome = outcome }
+        outcome = .bytes(total)
+      }
       return total
     }
     return outcome
   }
 
   func write(from buffer: borrowing Buffer) -> IOOutcome {
-    unsafe buffer.withBytes { bytes in
+    writeAwaitsBytes = false
+    return unsafe buffer.withBytes { bytes in
       var total = 0
       while total < bytes.count {
         ERR_clear_error()
         let count = unsafe SSL_write(
           ssl, bytes.baseAddress?.advanced(by: total), Int32(clamping: bytes.count - total))
-        if count > 0 {
-          total += Int(count)
-          continue
+        guard count > 0 else {
+          let outcome = ended(count, &writeAwaitsBytes, SSL_ERROR_WANT_READ)
+          return total > 0 ? .bytes(total) : outcome
         }
-        if total == 0 { return failure(count) }
-        break
+        total += Int(count)
       }
       return .bytes(total)
     }
@@ -127,10 +151,15 @@ internal import COpenSSL
     return unsafe SSL_get_error(ssl, count) == SSL_ERROR_WANT_READ
   }
 
+  /// Why a read or a write brought nothing. `awaitsOther` is set when it needs the other direction to go on.
+  ///
   /// A connection that ends without `close_notify` may have been cut by anybody (RFC 8446 §6.1): that is a failure, not an end.
-  private func failure(_ result: Int32) -> IOOutcome {
-    switch unsafe SSL_get_error(ssl, result) {
-    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
+  private func ended(_ result: Int32, _ awaitsOther: inout Bool, _ other: Int32) -> IOOutcome {
+    let error = unsafe SSL_get_error(ssl, result)
+    switch error {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
+      awaitsOther = error == other
+      return .wouldBlock
     case SSL_ERROR_ZERO_RETURN: return .endOfStream
     default:
       isBroken = true
@@ -148,7 +177,9 @@ enum TLSErrors {
       let code = ERR_get_error()
       if code == 0 { return first }
       guard first == nil else { continue }
-      if coatcheck_is_unexpected_eof(code) != 0 {
+      if coatcheck_is_system_error(code) != 0 {
+        first = Syscalls.text(coatcheck_reason(code))
+      } else if coatcheck_is_unexpected_eof(code) != 0 {
         first = "connection closed without close_notify"
       } else if let reason = unsafe ERR_reason_error_string(code) {
         first = unsafe String(cString: reason)

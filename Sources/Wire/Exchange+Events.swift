@@ -14,7 +14,7 @@ extension Exchange {
       return true
     }
     guard connection.out.count < server.limits.highWaterBytes else {
-      upstream.armForBody(paused: true)
+      upstream.disarm()
       return false
     }
     do throws(RelayError) {

@@ -31,43 +31,46 @@ extension Exchange {
     stats.attempts += 1
     stats.reusedConnection = connection.answered > 0
     stats.connectedAt = loop.now
-    answer.reset()
-    answerBytes.removeAll()
-    answerRest.removeAll()
-    answerBody.removeAll()
-    clientHead.removeAll()
+    // Left by an earlier attempt.
+    if !answerBytes.isEmpty || answer.isComplete {
+      answer.reset()
+      answerBytes.removeAll()
+      answerRest.removeAll()
+      answerBody.removeAll()
+      clientHead.removeAll()
+    }
     interimCount = 0
-    composeRequest(connection)
+    connection.out.removeAll()
+    composeRequest(into: &connection.out)
     self.connection?.drive()
   }
 
   // Head, framing and, where it is held and small, the body, so that one write sends all.
-  private func composeRequest(_ upstream: UpstreamConnection) {
-    upstream.out.removeAll()
-    upstream.out.append(from: upstreamHead)
+  private func composeRequest(into out: inout Buffer) {
+    out.append(from: upstreamHead)
     if let range = bodyInPlace {
       requestSource = .nothing
       if !range.isEmpty || request.framing != .none || request.method.hasBodyByCustom {
-        AnswerHead.appendContentLength(UInt64(range.count), to: &upstream.out)
+        AnswerHead.appendContentLength(UInt64(range.count), to: &out)
       }
-      upstream.out.append("\r\n" as StaticString)
+      out.append("\r\n" as StaticString)
       if range.count <= Self.joinedBodyBytes {
-        upstream.out.append(from: requestBytes, range)
+        out.append(from: requestBytes, range)
       } else {
         requestSource = .held(sent: 0)
       }
     } else if connection?.input == .complete {
       requestSource = collected.isEmpty ? .nothing : .held(sent: 0)
-      AnswerHead.appendContentLength(UInt64(collected.count), to: &upstream.out)
-      upstream.out.append("\r\n" as StaticString)
+      AnswerHead.appendContentLength(UInt64(collected.count), to: &out)
+      out.append("\r\n" as StaticString)
     } else {
       requestSource = collected.isEmpty ? .streaming : .collectedThenStreaming
       if case .length(let count) = request.framing {
-        AnswerHead.appendContentLength(count, to: &upstream.out)
+        AnswerHead.appendContentLength(count, to: &out)
       } else {
-        AnswerHead.appendChunked(to: &upstream.out)
+        AnswerHead.appendChunked(to: &out)
       }
-      upstream.out.append("\r\n" as StaticString)
+      out.append("\r\n" as StaticString)
     }
   }
 
@@ -89,7 +92,7 @@ extension Exchange {
   /// The client left and the answer is read on for the upstream's sake.
   func answerIsAbandoned() {
     guard let upstream, answer.isComplete else { return }
-    upstream.noteBodyProgress()
+    upstream.watchBody()
   }
 
   /// Moves request bytes towards the upstream. Whether anything moved.

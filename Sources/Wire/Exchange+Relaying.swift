@@ -14,16 +14,13 @@ extension Exchange {
       appendPayload(connection)
       phase = .relaying
     } else {
+      let hasBody = request.method != .head && AnswerHead.allowsBody(answer.status)
       connection.decideKeepAlive()
-      commitHead(connection)
-      if request.method == .head || !AnswerHead.allowsBody(answer.status) {
-        appendLengthOfNoBody(connection)
-        connection.finishHead()
-      } else {
-        AnswerHead.appendContentLength(UInt64(answerBody.count), to: &connection.out)
-        connection.finishHead()
-        connection.out.append(from: answerBody)
-      }
+      stats.status = answer.status
+      hasBegun = true
+      clientFraming = hasBody ? .length : .none
+      writeHead(hasBody ? UInt64(answerBody.count) : lengthOfNoBody, connection, &connection.out)
+      if hasBody { connection.out.append(from: answerBody) }
       answerBody.removeAll()
       phase = .answered
     }
@@ -126,7 +123,6 @@ extension Exchange {
     case .relay:
       beginRelay(connection)
       phase = .relaying
-      upstream.armForBody(paused: false)
     case .relayEvents(let maxEventBytes, let keepAlive):
       guard let coding = ContentCoding(of: answer, answerBytes) else {
         return fail(UpstreamFailure(.badResponse, "event stream with an unknown content coding"))
@@ -139,11 +135,9 @@ extension Exchange {
       events = EventRelay(maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding)
       phase = .relayingEvents
       connection.armKeepAlive()
-      upstream.armForEvents()
     case .collect(let limit):
       answerBody.removeAll()
       phase = .collecting(limit: limit)
-      upstream.armForBody(paused: false)
     case .discard:
       settle(upstream)
       if let next = forwardNext {
@@ -171,31 +165,33 @@ extension Exchange {
 
   /// Sends the head. An event stream may change on its way, so it never keeps its length.
   private func beginRelay(_ connection: ServerConnection, asEvents: Bool = false) {
-    commitHead(connection)
+    var length: UInt64?
     switch answer.framing {
-    case .none: clientFraming = .none
+    case .none:
+      clientFraming = .none
+      length = lengthOfNoBody
     case .length(let count) where !asEvents:
       clientFraming = .length
-      AnswerHead.appendContentLength(count, to: &connection.out)
-    case .length, .chunked, .untilClose:
-      beginUnknownLength(connection)
-      if clientFraming == .chunked { AnswerHead.appendChunked(to: &connection.out) }
+      length = count
+    case .length, .chunked, .untilClose: beginUnknownLength(connection)
     }
-    if clientFraming == .none { appendLengthOfNoBody(connection) }
     connection.decideKeepAlive()
-    connection.finishHead()
-  }
-
-  private func commitHead(_ connection: ServerConnection) {
     stats.status = answer.status
     hasBegun = true
-    connection.out.append(from: clientHead)
+    writeHead(length, connection, &connection.out)
+  }
+
+  /// The handler's lines, then ours. One access to the output for all of them.
+  private func writeHead(_ length: UInt64?, _ connection: ServerConnection, _ out: inout Buffer) {
+    out.append(from: clientHead)
+    if let length { AnswerHead.appendContentLength(length, to: &out) }
+    if clientFraming == .chunked { AnswerHead.appendChunked(to: &out) }
+    connection.finishHead(&out)
   }
 
   /// HEAD and 304 may say the length of the body they leave out (RFC 9110 §8.6).
-  private func appendLengthOfNoBody(_ connection: ServerConnection) {
-    guard request.method == .head || answer.status == 304, let count = answer.contentLength else { return }
-    AnswerHead.appendContentLength(count, to: &connection.out)
+  private var lengthOfNoBody: UInt64? {
+    request.method == .head || answer.status == 304 ? answer.contentLength : nil
   }
 
   private func pumpRelay(_ upstream: UpstreamConnection) -> Bool {
@@ -205,7 +201,7 @@ extension Exchange {
       return true
     }
     guard connection.out.count < server.limits.highWaterBytes else {
-      upstream.armForBody(paused: true)
+      upstream.disarm()
       return false
     }
     do throws(HTTPError) {
@@ -242,9 +238,11 @@ extension Exchange {
   func readMore(_ upstream: UpstreamConnection) -> Bool {
     switch upstream.read(into: &answerRest) {
     case .bytes:
-      upstream.noteBodyProgress()
+      upstream.bodyIsWatched = false
       return true
-    case .wouldBlock: return false
+    case .wouldBlock:
+      upstream.watchBody()
+      return false
     case .endOfStream: answerEnded(upstream, isClean: true, "connection closed inside the answer's body")
     case .failed(let code): answerEnded(upstream, isClean: false, "connection failed: \(code)")
     }

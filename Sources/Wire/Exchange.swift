@@ -167,15 +167,17 @@ public final class Exchange {
   /// Ready for the next request of the connection.
   func reset() {
     request.reset()
-    collected.removeAll()
+    if collected.allocatedBytes > 0 { Self.empty(&collected) }
     bodyInPlace = nil
     bodyLimit = nil
-    upstreamHead.removeAll()
-    answer.reset()
-    answerBytes.removeAll()
-    answerBody.removeAll()
-    answerRest.removeAll()
-    clientHead.removeAll()
+    Self.empty(&upstreamHead)
+    if !answerBytes.isEmpty {
+      answer.reset()
+      Self.empty(&answerBytes)
+      Self.empty(&clientHead)
+    }
+    if answerBody.allocatedBytes > 0 { Self.empty(&answerBody) }
+    if answerRest.allocatedBytes > Self.keptBytes || !answerRest.isEmpty { Self.empty(&answerRest) }
     onClientGone = .abortUpstream
     endOfInput = .answerAnyway
     endsOnDrain = false
@@ -190,7 +192,15 @@ public final class Exchange {
     events = nil
   }
 
-  /// Gives back memory that a quiet connection does not need.
+  /// Empties a buffer, and gives back a block that was made for something large.
+  private static func empty(_ buffer: inout Buffer) {
+    buffer.removeAll(keepingCapacity: buffer.allocatedBytes <= keptBytes)
+  }
+
+  /// Blocks up to this size stay with a connection from one exchange to the next.
+  static let keptBytes = 4096
+
+  /// Gives back the empty blocks of a connection that is quiet for a while.
   func releaseStorage() {
     collected.releaseStorage()
     upstreamHead.releaseStorage()

@@ -27,6 +27,7 @@ public final class HTTPServer {
   private var openCount = 0
   /// Work space of the loop's connections: empty between two uses.
   var scratch = Buffer()
+  var readScratch = Buffer()
   var eventScratch = Buffer()
   var dateLine = DateLine()
 
@@ -55,7 +56,8 @@ public final class HTTPServer {
 
   /// Begins to listen.
   public func listen(on address: SocketAddress, backlog: Int32 = 1024) throws(ReactorError) {
-    listener = try Listener(loop: loop, address: address, backlog: backlog, tls: tls) { [unowned self] stream in
+    listener = try Listener(loop: loop, address: address, backlog: backlog, tls: tls) {
+      [unowned self] stream in
       accept(stream)
     }
   }
@@ -83,6 +85,15 @@ public final class HTTPServer {
   }
 
   deinit { listener?.close() }
+
+  /// Ends the streams that `shouldEnd` names, properly: the client sees a complete answer, the upstream connection closes.
+  /// Answers that are not streams come to their end.
+  public func endStreams(where shouldEnd: (Exchange) -> Bool) {
+    for connection in connections {
+      guard let connection, connection.isInExchange, shouldEnd(connection.exchange) else { continue }
+      connection.endStreams()
+    }
+  }
 
   // MARK: Connections
 

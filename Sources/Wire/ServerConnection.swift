@@ -322,9 +322,10 @@ final class ServerConnection: Pollable {
   }
 
   private func receive(into buffer: inout Buffer) -> IOOutcome {
-    let outcome = stream.read(into: &buffer, max: Self.readBytes)
+    guard let server else { return .wouldBlock }
+    let outcome = stream.read(into: &server.readScratch, max: Self.readBytes)
     switch outcome {
-    case .bytes: break
+    case .bytes: buffer.absorb(&server.readScratch)
     case .wouldBlock: isReadable = false
     case .endOfStream, .failed: clientHasEnded = true
     }
@@ -350,7 +351,10 @@ final class ServerConnection: Pollable {
   }
 
   /// Ends the answer's head: `Date`, `Connection`, empty line.
-  func finishHead() {
+  func finishHead() { finishHead(&out) }
+
+  /// Ends the answer's head that stands in `out`, the connection's output.
+  func finishHead(_ out: inout Buffer) {
     if let server { server.dateLine.append(to: &out, unixSecond: loop.wallSecond) }
     if !keepsAlive {
       out.append("Connection: close\r\n\r\n" as StaticString)
@@ -538,7 +542,8 @@ final class ServerConnection: Pollable {
     if link == .open, isInExchange { abort(.serverStopped) } else if link == .open { close() }
   }
 
-  private func endStreams() {
+  /// Ends a stream that the exchange is in the middle of; anything else goes on.
+  func endStreams() {
     mustClose = true
     keepsAlive = false
     switch exchange.phase {
@@ -604,7 +609,7 @@ final class ServerConnection: Pollable {
     }
   }
 
-  private static let readBytes = 16 * 1024
+  private static let readBytes = 64 * 1024
   private static let turnsInARow = 32
   /// More than a client has in flight when it is told to stop; beyond it, it does not listen.
   private static let maxLingerBytes = 1024 * 1024

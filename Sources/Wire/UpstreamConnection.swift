@@ -29,6 +29,8 @@ final class UpstreamConnection: Pollable {
   private(set) var peerHasEnded = false
   /// The end of the stream has been read.
   var isEnded = false
+  /// The timer watches a body that does not come.
+  var bodyIsWatched = false
   /// Answers completed on this connection.
   var answered = 0
   /// Since when it has been idle.
@@ -68,9 +70,10 @@ final class UpstreamConnection: Pollable {
   /// Reads what is there, up to one piece.
   func read(into buffer: inout Buffer) -> IOOutcome {
     guard isReadable else { return .wouldBlock }
-    let outcome = stream.read(into: &buffer, max: Self.readBytes)
+    let outcome = stream.read(into: &pool.readScratch, max: Self.readBytes)
     switch outcome {
     case .bytes(let count):
+      buffer.absorb(&pool.readScratch)
       // A short read has emptied the socket: the next byte makes a new edge. Not so with TLS, whose reads end with a
       // record, nor once the end of the stream has been announced, which makes none.
       if count < Self.readBytes, settings.tls == nil, !peerHasEnded { isReadable = false }
@@ -108,22 +111,21 @@ final class UpstreamConnection: Pollable {
     if case .awaitingHead = exchange?.phase { timer?.arm(after: settings.responseHeadersTimeout) }
   }
 
-  /// The answer's body has to come on; `paused` while the client does not take it.
-  func armForBody(paused: Bool) {
-    if paused { timer?.disarm() } else { timer?.arm(after: settings.bodyStallTimeout) }
+  /// The next bytes of the answer's body have to come. Called when none are there; counts from the last ones.
+  func watchBody() {
+    guard !bodyIsWatched else { return }
+    bodyIsWatched = true
+    if exchange?.events == nil {
+      timer?.arm(after: settings.bodyStallTimeout)
+    } else if let timeout = settings.eventStallTimeout {
+      timer?.arm(after: timeout)
+    }
   }
 
-  /// The next bytes of an event stream have to come, if there is a bound at all.
-  func armForEvents() {
-    if let timeout = settings.eventStallTimeout { timer?.arm(after: timeout) } else { timer?.disarm() }
+  func disarm() {
+    bodyIsWatched = false
+    timer?.disarm()
   }
-
-  /// Bytes of the body have come.
-  func noteBodyProgress() {
-    if exchange?.events != nil { armForEvents() } else { armForBody(paused: false) }
-  }
-
-  func disarm() { timer?.disarm() }
 
   private static let readBytes = 64 * 1024
 }

@@ -13,6 +13,9 @@ public final class UpstreamPool {
   public let settings: UpstreamSettings
   private let connector: Connector
 
+  /// Work space for reading: empty between two uses.
+  var readScratch = Buffer()
+
   /// The one idle longest first.
   private var idle: [UpstreamConnection] = []
   private var waiting: [Waiter] = []
@@ -93,13 +96,14 @@ public final class UpstreamPool {
     connection.answered += 1
     connection.disarm()
     // Read readiness that was not used up may hide the end of the stream or stray bytes.
-    guard !isClosed, !connection.peerHasEnded, !connection.isReadable || connection.stream.isIdleAlive() else {
+    guard !isClosed, !connection.peerHasEnded, !connection.isReadable || connection.stream.isIdleAlive()
+    else {
       return close(connection)
     }
     connection.isReadable = false
     connection.state = .idle
     connection.idleSince = loop.now
-    connection.out.releaseStorage()
+    if connection.out.allocatedBytes > Exchange.keptBytes { connection.out.releaseStorage() }
     idle.append(connection)
     if idle.count == 1 { idleTimer?.arm(after: settings.idleTimeout) }
     if !waiting.isEmpty { serve() }

@@ -20,11 +20,14 @@ struct Check: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try Console.load(file)
+    for caution in configuration.cautions { Console.note("note: \(caution)") }
     let problems = configuration.fileProblems(environment: Console.environment)
-    for problem in problems { Console.note("\(online ? "error" : "note"): \(problem.problem)") }
+    // A file that is not there yet is told; one that is there and wrong is an error in any case.
+    let errors = problems.filter { online || !$0.isMissing }
+    for problem in problems { Console.note("\(problem.isMissing && !online ? "note" : "error"): \(problem.problem)") }
+    if !errors.isEmpty { Console.end(ExitStatus.configuration) }
     print("\(file): the configuration is valid")
     guard online else { return }
-    if !problems.isEmpty { Console.end(ExitStatus.configuration) }
     let findings = await OnlineCheck(configuration: configuration).run()
     for finding in findings { print(finding.description) }
     if findings.contains(where: { $0.level == .error }) { Console.end(ExitStatus.failure) }

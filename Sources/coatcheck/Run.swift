@@ -15,6 +15,10 @@ struct Run: AsyncParsableCommand {
   func run() async throws {
     let configuration = try Console.load(file)
     let environment = Console.environment
+    let problems = configuration.fileProblems(environment: environment)
+    if !problems.isEmpty {
+      Console.fail(problems.map(\.problem.description).joined(separator: "\n"), ExitStatus.configuration)
+    }
     let sink = LogSink()
     let format: LogFormat = configuration.log.format == .json ? .json : .text
     let level = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info

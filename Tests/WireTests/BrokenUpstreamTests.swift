@@ -127,10 +127,13 @@ import Testing
   @Test func `a truncated answer to be collected is a failure`() throws {
     var script = Script()
     script.answerHead = { _, _ in .collect(limit: 1000) }
-    try withRig(script: script, upstream: { connection in
-      _ = connection.reader.message()
-      connection.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
-    }) { rig in
+    try withRig(
+      script: script,
+      upstream: { connection in
+        _ = connection.reader.message()
+        connection.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+      }
+    ) { rig in
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       #expect(client.message()?.text == "closedEarly")

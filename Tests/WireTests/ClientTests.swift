@@ -31,16 +31,20 @@ import Testing
     return results
   }
 
-  private func request(_ upstream: ScriptedUpstream, _ method: String = "GET", body: String = "") -> FetchRequest {
+  private func request(_ upstream: ScriptedUpstream, _ method: String = "GET", body: String = "")
+    -> FetchRequest
+  {
     FetchRequest(
-      method: method, url: URLReference(isSecure: false, host: "127.0.0.1", port: upstream.port, path: "/p", query: "q=1"),
+      method: method,
+      url: URLReference(isSecure: false, host: "127.0.0.1", port: upstream.port, path: "/p", query: "q=1"),
       fields: [("Accept", "application/json")], body: Array(body.utf8))
   }
 
   @Test func `requests reach the server and share a connection`() async throws {
     let upstream = ScriptedUpstream { connection in
       connection.serve { request in
-        let body = "\(request.firstLine)|\(request.field("Host") ?? "")|\(request.field("Accept") ?? "")|\(request.text)"
+        let body =
+          "\(request.firstLine)|\(request.field("Host") ?? "")|\(request.field("Accept") ?? "")|\(request.text)"
         return "HTTP/1.1 201 Created\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
       }
     }
@@ -77,7 +81,8 @@ import Testing
     let upstream = ScriptedUpstream { connection in
       for body in [coded, bomb] {
         _ = connection.reader.message()
-        connection.socket.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: \(body.count)\r\n\r\n")
+        connection.socket.send(
+          "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: \(body.count)\r\n\r\n")
         connection.socket.send(body)
       }
       _ = connection.reader.more()
@@ -170,5 +175,3 @@ import Testing
     await loop.stop()
   }
 }
-
-

@@ -80,14 +80,17 @@ import Testing
       Pass.request(x)
       x.forward(to: pool)
     }
-    try withRig(script: script, upstream: { connection in
-      connection.serve { request in
-        if request.target == "/next" { return "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext" }
-        upstream.add("request")
-        guard go.waits(for: "go") else { return nil }
-        return "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n\(String(repeating: "x", count: 200_000))"
+    try withRig(
+      script: script,
+      upstream: { connection in
+        connection.serve { request in
+          if request.target == "/next" { return "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext" }
+          upstream.add("request")
+          guard go.waits(for: "go") else { return nil }
+          return "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n\(String(repeating: "x", count: 200_000))"
+        }
       }
-    }) { rig in
+    ) { rig in
       let client = rig.client()
       client.socket.send(Self.request)
       #expect(upstream.waits(for: "request"))

@@ -47,11 +47,14 @@ import Testing
       x.endsOnDrain = endsOnDrain
       return .relayEvents(maxEventBytes: 100, keepAlive: nil)
     }
-    try withRig(script: script, upstream: { connection in
-      _ = connection.reader.message()
-      connection.socket.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\n")
-      _ = connection.reader.rest()
-    }) { rig in
+    try withRig(
+      script: script,
+      upstream: { connection in
+        _ = connection.reader.message()
+        connection.socket.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\n")
+        _ = connection.reader.rest()
+      }
+    ) { rig in
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       #expect(client.through("data: a\n\n\r\n") != nil)

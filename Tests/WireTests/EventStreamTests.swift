@@ -31,19 +31,22 @@ import Testing
 
   @Test func `head and events arrive the moment they are there`() throws {
     let steps = Journal()
-    try withRig(script: script(), upstream: { connection in
-      _ = connection.reader.message()
-      connection.socket.send(Self.head + "Transfer-Encoding: chunked\r\n\r\n")
-      for i in 0..<3 {
-        // Not before the client has seen everything so far.
-        guard steps.waits(for: "seen \(i)") else { return }
-        let event = "id: \(i)\ndata: x\n\n"
-        connection.socket.send("\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n")
+    try withRig(
+      script: script(),
+      upstream: { connection in
+        _ = connection.reader.message()
+        connection.socket.send(Self.head + "Transfer-Encoding: chunked\r\n\r\n")
+        for i in 0..<3 {
+          // Not before the client has seen everything so far.
+          guard steps.waits(for: "seen \(i)") else { return }
+          let event = "id: \(i)\ndata: x\n\n"
+          connection.socket.send("\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n")
+        }
+        guard steps.waits(for: "seen 3") else { return }
+        connection.socket.send("0\r\n\r\n")
+        _ = connection.reader.rest()
       }
-      guard steps.waits(for: "seen 3") else { return }
-      connection.socket.send("0\r\n\r\n")
-      _ = connection.reader.rest()
-    }) { rig in
+    ) { rig in
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       #expect(client.head()?.field("Content-Type") == "text/event-stream")
@@ -82,9 +85,10 @@ import Testing
 
   @Test func `an event can be replaced, and the stream ended, with a length known or not`() throws {
     let body = "data: one\n\ndata: two\n\ndata: three\n\n"
-    for framing in ["Content-Length: \(body.utf8.count)\r\n\r\n\(body)",
-      "Transfer-Encoding: chunked\r\n\r\n\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n"]
-    {
+    for framing in [
+      "Content-Length: \(body.utf8.count)\r\n\r\n\(body)",
+      "Transfer-Encoding: chunked\r\n\r\n\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n",
+    ] {
       try withRig(
         script: script { _, event in
           switch event {
@@ -184,12 +188,15 @@ import Testing
 
   @Test func `a client that leaves ends the upstream stream`() throws {
     let upstream = Journal()
-    try withRig(script: script(), upstream: { connection in
-      _ = connection.reader.message()
-      connection.socket.send(Self.head + "\r\ndata: a\n\n")
-      while connection.reader.more() {}
-      upstream.add("ended")
-    }) { rig in
+    try withRig(
+      script: script(),
+      upstream: { connection in
+        _ = connection.reader.message()
+        connection.socket.send(Self.head + "\r\ndata: a\n\n")
+        while connection.reader.more() {}
+        upstream.add("ended")
+      }
+    ) { rig in
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       _ = client.head()
@@ -201,10 +208,14 @@ import Testing
   }
 
   @Test func `a stream that breaks off inside a chunk does not look complete`() throws {
-    try withRig(script: script(), upstream: { connection in
-      _ = connection.reader.message()
-      connection.socket.send(Self.head + "Transfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n20\r\ndata: b")
-    }) { rig in
+    try withRig(
+      script: script(),
+      upstream: { connection in
+        _ = connection.reader.message()
+        connection.socket.send(
+          Self.head + "Transfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n20\r\ndata: b")
+      }
+    ) { rig in
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       let message = client.message()

@@ -38,7 +38,8 @@ import Testing
     try withRig(upstream: echo) { rig in
       let client = rig.client()
       client.socket.send(
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /two HTTP/1.1\r\nHost: a\r\n bad\r\n\r\n")
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /two HTTP/1.1\r\nHost: a\r\n bad\r\n\r\n"
+      )
       #expect(client.message()?.text == "/ body")
       #expect(client.message()?.status == 400)
       #expect(client.endsCleanly())
@@ -118,7 +119,8 @@ import Testing
     }
     try withRig(script: script, upstream: echo) { rig in
       let client = rig.client()
-      client.socket.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+      client.socket.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n")
       let answer = client.message()
       #expect(answer?.text == "no")
       #expect(answer?.field("X-Why") == "so")

@@ -9,7 +9,8 @@ import Testing
   private static let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
   /// Answers each request when `go` says so.
-  private static func held(_ go: Journal, _ seen: Journal) -> @Sendable (ScriptedUpstream.Connection) -> Void {
+  private static func held(_ go: Journal, _ seen: Journal) -> @Sendable (ScriptedUpstream.Connection) -> Void
+  {
     { connection in
       connection.serve { _ in
         seen.add("request")

@@ -146,7 +146,8 @@ final class MessageReader {
     var from = 0
     while true {
       if pending.count >= mark.count {
-        for start in from...(pending.count - mark.count) where pending[start..<start + mark.count] == mark[...] {
+        for start in from...(pending.count - mark.count)
+        where pending[start..<start + mark.count] == mark[...] {
           let text = String(decoding: pending[..<(start + mark.count)], as: UTF8.self)
           pending.removeFirst(start + mark.count)
           return text

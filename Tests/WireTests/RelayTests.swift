@@ -42,7 +42,9 @@ import Testing
   @Test func `a request fed byte by byte is understood`() throws {
     try withRig(upstream: echo) { rig in
       let client = rig.client()
-      for byte in "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".utf8 {
+      for byte in "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        .utf8
+      {
         client.socket.send([byte])
       }
       #expect(client.message()?.text == "/slow abc")
@@ -102,7 +104,8 @@ import Testing
     try withRig(upstream: { connection in
       connection.serve { request in
         let trailer = request.trailer.replacing("\r\n", with: "|")
-        return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Seen: \(trailer)\r\n\r\n"
+        return
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Seen: \(trailer)\r\n\r\n"
       }
     }) { rig in
       let client = rig.client()
@@ -189,9 +192,10 @@ import Testing
     }) { rig in
       let client = rig.client()
       let body = String(repeating: "0123456789", count: size / 10)
-      for framing in ["Content-Length: \(size)\r\n\r\n\(body)",
-        "Transfer-Encoding: chunked\r\n\r\n\(String(size, radix: 16))\r\n\(body)\r\n0\r\n\r\n"]
-      {
+      for framing in [
+        "Content-Length: \(size)\r\n\r\n\(body)",
+        "Transfer-Encoding: chunked\r\n\r\n\(String(size, radix: 16))\r\n\(body)\r\n0\r\n\r\n",
+      ] {
         client.socket.send("POST / HTTP/1.1\r\nHost: a\r\n\(framing)")
         let message = try #require(client.message())
         #expect(message.body.count == size)
@@ -208,9 +212,12 @@ import Testing
       x.answerBody.append("!" as StaticString)
       x.relayCollected()
     }
-    try withRig(script: script, upstream: { connection in
-      connection.serve { _ in "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" }
-    }) { rig in
+    try withRig(
+      script: script,
+      upstream: { connection in
+        connection.serve { _ in "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" }
+      }
+    ) { rig in
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       let message = try #require(client.message())
@@ -224,8 +231,10 @@ import Testing
     var script = Script()
     script.answerHead = { _, _ in .collect(limit: 10) }
     let body = String(repeating: "abc", count: 1000)
-    let framing = isChunked ? "Transfer-Encoding: chunked\r\n\r\nbb8\r\n\(body)\r\n0\r\n\r\n" :
-      "Content-Length: 3000\r\n\r\n\(body)"
+    let framing =
+      isChunked
+      ? "Transfer-Encoding: chunked\r\n\r\nbb8\r\n\(body)\r\n0\r\n\r\n"
+      : "Content-Length: 3000\r\n\r\n\(body)"
     try withRig(script: script, upstream: { $0.serve { _ in "HTTP/1.1 200 OK\r\n\(framing)" } }) { rig in
       let client = rig.client()
       for _ in 0..<2 {
@@ -251,13 +260,16 @@ import Testing
       x.forward(to: pool)
       return .discard
     }
-    try withRig(script: script, upstream: { connection in
-      connection.serve { request in
-        request.field("Authorization") == nil
-          ? "HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nnope"
-          : "HTTP/1.1 200 OK\r\nContent-Length: \(request.body.count)\r\n\r\n\(request.text)"
+    try withRig(
+      script: script,
+      upstream: { connection in
+        connection.serve { request in
+          request.field("Authorization") == nil
+            ? "HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nnope"
+            : "HTTP/1.1 200 OK\r\nContent-Length: \(request.body.count)\r\n\r\n\(request.text)"
+        }
       }
-    }) { rig in
+    ) { rig in
       let client = rig.client()
       for _ in 0..<3 {
         client.socket.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")

@@ -12,14 +12,19 @@ import Testing
     return script
   }
 
-  @Test(arguments: ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"])
+  @Test(arguments: [
+    "Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+  ])
   func `a collected body goes upstream with its length`(rest: String) throws {
-    try withRig(script: collecting(5), upstream: { connection in
-      connection.serve { request in
-        let body = "\(request.field("Content-Length") ?? "-") \(request.text)"
-        return "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    try withRig(
+      script: collecting(5),
+      upstream: { connection in
+        connection.serve { request in
+          let body = "\(request.field("Content-Length") ?? "-") \(request.text)"
+          return "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        }
       }
-    }) { rig in
+    ) { rig in
       let client = rig.client()
       for _ in 0..<2 {
         client.socket.send("POST / HTTP/1.1\r\nHost: a\r\n\(rest)")
@@ -29,7 +34,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["Content-Length: 6\r\n\r\nhello!", "Transfer-Encoding: chunked\r\n\r\n6\r\nhello!\r\n0\r\n\r\n"])
+  @Test(arguments: [
+    "Content-Length: 6\r\n\r\nhello!", "Transfer-Encoding: chunked\r\n\r\n6\r\nhello!\r\n0\r\n\r\n",
+  ])
   func `a body longer than the limit still streams`(rest: String) throws {
     try withRig(script: collecting(5), upstream: echo) { rig in
       let client = rig.client()

@@ -85,7 +85,8 @@ enum Pass {
   static func answer(_ x: Exchange) {
     x.clientHead.removeAll()
     x.clientHead.appendStatusLine(x.answer.status)
-    for field in x.answer.fields where !field.isHopByHop && field.id != .date && field.id != .contentEncoding {
+    for field in x.answer.fields where !field.isHopByHop && field.id != .date && field.id != .contentEncoding
+    {
       x.clientHead.appendField(field, from: x.answerBytes)
     }
   }
@@ -238,7 +239,8 @@ func connector(_ loop: EventLoop) -> Connector {
 
 /// Runs a test with a rig and stops it afterwards.
 func withRig(
-  script: Script = Script(), limits: ServerLimits = ServerLimits(), timeouts: ServerTimeouts = ServerTimeouts(),
+  script: Script = Script(), limits: ServerLimits = ServerLimits(),
+  timeouts: ServerTimeouts = ServerTimeouts(),
   settings: @Sendable (inout UpstreamSettings) -> Void = { _ in },
   upstream: @escaping @Sendable (ScriptedUpstream.Connection) -> Void,
   _ body: (Rig) throws -> Void

@@ -25,7 +25,8 @@ import Testing
           let body = "\(user) \(request.text)"
           switch count % 7 {
           case 3:
-            return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n0\r\n\r\n"
+            return
+              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n0\r\n\r\n"
           case 5:
             connection.socket.send("HTTP/1.1 200 OK\r\nContent-Le")
             return "ngth: \(body.utf8.count)\r\n\r\n\(body)"
@@ -46,7 +47,8 @@ import Testing
             for i in 0..<50 {
               let body = "\(user)-\(lane)-\(i)"
               client.socket.send(
-                "POST / HTTP/1.1\r\nHost: a\r\nX-User: \(user)\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                "POST / HTTP/1.1\r\nHost: a\r\nX-User: \(user)\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+              )
               tally.note(client.message()?.text == "\(user) \(body)")
             }
           }

@@ -133,7 +133,7 @@ extension ControlPlane {
 
   /// The provider cannot be reached or refuses this installation.
   func providerFailed(_ error: OAuthError, _ request: OwnRequest) -> OwnResponse {
-    let need = ProviderFault.need(of: error)
+    let need = ConsentNeed.from(error)
     log.providerFailed("\(error)", requestID: request.requestID)
     switch need.kind {
     case .transient(let retryAfter):

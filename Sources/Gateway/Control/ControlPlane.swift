@@ -40,6 +40,7 @@ actor ControlPlane {
     var linkLifetime: Duration
     var publicURL: String
     var postLogoutRedirectURI: String
+    var callbackPath: String
   }
 
   init(
@@ -69,14 +70,14 @@ actor ControlPlane {
   func handle(_ request: OwnRequest) async -> OwnResponse {
     switch (request.path, request.method) {
     case ("/auth/login", "GET"): await login(request)
-    case ("/auth/callback", "GET"): await callback(request)
+    case (policy.callbackPath, "GET"): await callback(request)
     case ("/auth/logout", "POST"): await logout(request)
     case ("/auth/session", "GET"): await sessionInfo(request)
     case ("/auth/continue", "GET"): await continueConsent(request)
     case ("/auth/", "GET"), ("/auth", "GET"): await account(request)
     case ("/auth/logout", _):
       methodNotAllowed("POST")
-    case ("/auth/login", _), ("/auth/callback", _), ("/auth/session", _), ("/auth/continue", _), ("/auth/", _):
+    case ("/auth/login", _), (policy.callbackPath, _), ("/auth/session", _), ("/auth/continue", _), ("/auth/", _):
       methodNotAllowed("GET")
     default: notFound(request)
     }

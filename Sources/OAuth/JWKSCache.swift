@@ -1,0 +1,42 @@
+internal import Basics
+
+/// The provider's keys, kept (OpenID Connect Core 1.0 §10.1.1).
+///
+/// Refreshed in the background after an hour, waited for after a day; a key that is gone from the set is not trusted after that. A token
+/// with an unknown `kid` may mean that the provider changed its keys: that causes one fetch at once, and then none for five
+/// minutes, however many such tokens come.
+actor JWKSCache {
+  private let executor: any SerialExecutor
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
+
+  private let clock: WallClock
+  private let document: CachedDocument<[VerificationKey]>
+  private var lastMiss: Timestamp?
+
+  private static let missInterval = Duration.seconds(300)
+
+  init(
+    executor: any SerialExecutor, clock: @escaping WallClock,
+    fetch: @escaping @Sendable () async throws(OAuthError) -> [VerificationKey]
+  ) {
+    self.executor = executor
+    self.clock = clock
+    document = CachedDocument(
+      executor: executor, clock: clock,
+      lifetime: .init(refreshAfter: .seconds(3600), waitAfter: .seconds(86_400), jitter: .seconds(300)),
+      fetch: fetch)
+  }
+
+  /// The keys; an error only when there never were any.
+  func keys() async throws(OAuthError) -> [VerificationKey] { try await document.value() }
+
+  /// The keys after an unknown `kid`: fetched anew, or those at hand when that was done a short while ago.
+  func keysAfterMiss() async throws(OAuthError) -> [VerificationKey] {
+    let now = clock()
+    if let lastMiss, now >= lastMiss, now - lastMiss < Self.missInterval {
+      return await document.settled() ?? []
+    }
+    lastMiss = now
+    return try await document.refreshed()
+  }
+}

@@ -1,0 +1,74 @@
+import Basics
+import Consent
+
+let provider = "http://127.0.0.1:4593"
+let providerLink =
+  "http://127.0.0.1:4593/api/oidc/auth?prompt=consent&scope=openid%20mcp.read%20mcp.files&client_id=demo-proxy"
+let watch = ConsentWatch(providerOrigins: ["http://127.0.0.1:4593/api/oidc", "https://login.example/"])
+
+extension ConsentWatch {
+  /// Judges `text` as it stands between other bytes of a buffer.
+  func finding(body text: String) -> ConsentFinding? {
+    let buffer = Buffer("x" + text + "y")
+    return finding(inBody: buffer, 1..<buffer.count - 1)
+  }
+
+  /// Judges `text`, a whole event, as it stands between other bytes of a buffer.
+  func finding(event text: String) -> ConsentFinding? {
+    let buffer = Buffer("x" + text + "y")
+    return finding(inEvent: buffer, 1..<buffer.count - 1)
+  }
+}
+
+/// A tool result that failed, as the Python SDK writes it.
+func failed(text: String? = nil, more: String = "", id: String = "1") -> String {
+  let contents = text.map { #"{"text":\#(quoted($0)),"type":"text"}"# } ?? ""
+  return #"{"jsonrpc":"2.0","id":\#(id),"result":{"content":[\#(contents)],"isError":true\#(more)}}"#
+}
+
+/// A JSON-RPC error.
+func rpcError(_ code: Int, _ message: String, data: String? = nil, id: String = "1") -> String {
+  let data = data.map { #","data":\#($0)"# } ?? ""
+  return #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":\#(code),"message":\#(quoted(message))\#(data)}}"#
+}
+
+func quoted(_ text: String) -> String {
+  var out = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": out += "\\\""
+    case "\\": out += "\\\\"
+    case "\n": out += "\\n"
+    default: out.unicodeScalars.append(scalar)
+    }
+  }
+  return out + "\""
+}
+
+/// Deterministic damage: bytes changed, removed, doubled.
+struct Damage {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
+
+  mutating func next(_ bound: Int) -> Int {
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return Int(state % UInt64(max(bound, 1)))
+  }
+
+  mutating func damaged(_ text: String) -> [UInt8] {
+    var bytes = Array(text.utf8)
+    let interesting = Array("\"\\{}[]:,u0 e-=".utf8) + [0, 0x0A, 0x0D, 0x7F, 0x80, 0xFF]
+    for _ in 0...next(3) where !bytes.isEmpty {
+      let place = next(bytes.count)
+      switch next(4) {
+      case 0: bytes[place] = interesting[next(interesting.count)]
+      case 1: bytes.remove(at: place)
+      case 2: bytes.insert(interesting[next(interesting.count)], at: place)
+      default: bytes[place] ^= UInt8(1 << next(8))
+      }
+    }
+    return bytes
+  }
+}

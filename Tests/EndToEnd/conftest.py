@@ -1,0 +1,162 @@
+"""Fixtures: the real counterparts once a run, the doubles and the proxy fresh for every test."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+import proxy as proxy_module
+from proxy import Proxy, merged
+from stack import Stack
+from support.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
+from support.server import Background
+from support.upstream import EchoUpstream
+from support.visitor import Visitor
+
+
+def pytest_configure(config):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
+
+
+@pytest.fixture(scope="session")
+def background() -> Background:
+    return Background()
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    try:
+        return proxy_module.find_binary()
+    except FileNotFoundError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+# Doubles
+
+@pytest.fixture
+def provider(background):
+    double = FakeProvider(background).start()
+    yield double
+    double.stop()
+
+
+@pytest.fixture
+def upstream(background):
+    double = EchoUpstream(background).start()
+    yield double
+    double.stop()
+
+
+@pytest.fixture
+def other_upstream(background):
+    double = EchoUpstream(background).start()
+    yield double
+    double.stop()
+
+
+def test_config(provider, upstream, changes: dict | None = None) -> dict:
+    """The configuration most tests run with: one route with a token, one page route without."""
+    return merged({
+        "oidc": {"issuer": provider.issuer, "client_id": CLIENT_ID, "scope": "openid profile offline_access"},
+        "routes": [
+            {"path": "/mcp", "upstream": upstream.url, "scope": "mcp.use"},
+            {"path": "/pages", "upstream": f"{upstream.origin}/pages", "authorization": "none"},
+            {"path": "/public", "upstream": f"{upstream.origin}/public", "authorization": "none", "session": "optional"},
+        ],
+    }, changes or {})
+
+
+test_config.__test__ = False
+
+
+@pytest.fixture
+def proxy(binary, provider, upstream, tmp_path):
+    """Starts proxies: `proxy()`, or `proxy({"tokens": {…}})` with changes to the configuration. Each is stopped as an operator would, must exit
+    with 0 then, and nothing it wrote may hold a secret of the provider double."""
+    started: list[Proxy] = []
+
+    def start(changes: dict | None = None, **options) -> Proxy:
+        directory = tmp_path / f"proxy-{len(started)}"
+        one = Proxy(directory, test_config(provider, upstream, changes), CLIENT_SECRET, binary=binary, **options)
+        started.append(one)
+        return one.start()
+
+    yield start
+    for one in started:
+        output = one.output()
+        if not one.ended:
+            crashed = not one.service.running
+            code = one.stop()
+            output = one.output()
+            assert not crashed, f"the proxy ended by itself with {code}:\n{output[-3000:]}"
+            assert code == 0, f"the proxy ended with {code}:\n{output[-3000:]}"
+        leaked = [secret for secret in provider.issued if secret in output]
+        assert not leaked and "CANARY" not in output, f"secrets in the log: {leaked}"
+
+
+@pytest.fixture
+def gateway(proxy) -> Proxy:
+    """A proxy with the usual configuration."""
+    return proxy()
+
+
+@pytest.fixture
+def visitor(gateway, provider):
+    """Makes visitors of the usual proxy who are not signed in."""
+    return lambda user="harvey": Visitor(gateway, provider, user)
+
+
+@pytest.fixture
+def sign_in(gateway, provider):
+    """Makes signed-in visitors of the usual proxy."""
+    return lambda user="harvey", **options: Visitor(gateway, provider, user).sign_in(**options)
+
+
+@pytest.fixture
+def harvey(sign_in) -> Visitor:
+    return sign_in("harvey")
+
+
+@pytest.fixture(scope="module")
+def shared_visitor(binary, background, tmp_path_factory):
+    """Visitors of one proxy that all tests of a module share: for tables of requests that leave nothing behind."""
+    double, above = FakeProvider(background).start(), EchoUpstream(background).start()
+    one = Proxy(tmp_path_factory.mktemp("shared"), test_config(double, above), CLIENT_SECRET, binary=binary).start()
+    make = lambda user="harvey": Visitor(one, double, user)
+    make.upstream, make.provider, make.proxy = above, double, one
+    yield make
+    code = one.stop()
+    double.stop()
+    above.stop()
+    assert code == 0 and "CANARY" not in one.output()
+
+
+@pytest.fixture(scope="module")
+def shared_harvey(shared_visitor):
+    return shared_visitor("harvey").sign_in()
+
+
+# Real counterparts
+
+@pytest.fixture(scope="session")
+def stack(binary, tmp_path_factory):
+    """Glewlwyd, the SDK's MCP server, the demo page and the proxy before them."""
+    real = Stack(tmp_path_factory.mktemp("stack"), binary=binary).start()
+    yield real
+    real.stop()
+
+
+@pytest.fixture(scope="session")
+def real_sign_in(stack):
+    """Signs a user of the real provider in, with plain HTTP."""
+    return lambda user: Visitor(stack.proxy, stack.provider, user).sign_in()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from browser import chromium as launch
+    with launch() as browser:
+        yield browser

@@ -1,0 +1,1 @@
+"""Parts the end-to-end tests are made of: a plain HTTP client, scripted doubles, and visitors with a cookie."""

@@ -1,0 +1,329 @@
+"""An OpenID provider double for what a real one will not do: broken ID tokens, slow and failing token endpoint, rotation with reuse detection.
+
+All secrets it hands out start with CANARY, so that any output can be searched for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Callable
+from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from .server import Answer, Background, Request, Server, Wire
+
+CLIENT_ID = "coatcheck-test"
+CLIENT_SECRET = "CANARY-client-secret with:odd&chars/%"
+
+NAMES = {"harvey": "Harvey Specter", "kim": "Kim Wexler"}
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _word(authorization: str | None, index: int) -> str:
+    words = (authorization or "").split("~")
+    return base64.urlsafe_b64decode(words[index] + "==").decode() if len(words) == 5 else ""
+
+
+@dataclass
+class SigningKey:
+    kid: str
+    private: object
+    algorithm: str = "RS256"
+    published: bool = True
+
+    @classmethod
+    def rsa(cls, kid: str) -> "SigningKey":
+        return cls(kid, rsa.generate_private_key(public_exponent=65537, key_size=2048))
+
+    @classmethod
+    def ec(cls, kid: str) -> "SigningKey":
+        return cls(kid, ec.generate_private_key(ec.SECP256R1()), "ES256")
+
+    def jwk(self) -> dict:
+        kind = RSAAlgorithm if self.algorithm.startswith(("RS", "PS")) else ECAlgorithm
+        return {**json.loads(kind.to_jwk(self.private.public_key())), "kid": self.kid, "use": "sig", "alg": self.algorithm}
+
+
+@dataclass
+class Family:
+    """All refresh tokens that come of one sign-in."""
+
+    user: str
+    scopes: list[str]
+    current: str = ""
+    used: set[str] = field(default_factory=set)
+    revoked: bool = False
+
+
+@dataclass
+class Code:
+    user: str
+    query: dict[str, str]
+    scopes: list[str]
+
+
+_first_key = SigningKey.rsa("key-1")
+
+
+class FakeProvider(Server):
+    def __init__(self, background: Background):
+        super().__init__(background)
+        self.keys = [_first_key]
+        self.access_token_seconds: float = 3600
+        self.say_scope = True
+        self.rotate = True
+        self.supports_revocation = True
+        self.metadata_changes: dict = {}
+        self.claims_changes: dict = {}
+        self.mutate: Callable[[dict, dict], str] | None = None
+        self.callback_changes: dict[str, str | None] = {}
+        self.denied: set[str] = set()
+        self.check_client: Callable[[Request], bool] = self.basic_or_post
+        # What the token endpoint says to refreshes: words used up one a call, then `refresh_mode` for good.
+        self.refresh_modes: deque[str] = deque()
+        self.refresh_mode = "ok"
+        self.refresh_delay: float = 0
+        self.code_mode = "ok"
+        self.claims_challenge = json.dumps({"access_token": {"acrs": {"essential": True, "value": "c1"}}})
+        # What was seen.
+        self.count: Counter = Counter()
+        self.authorizations: list[dict[str, str]] = []
+        self.token_requests: list[dict[str, str]] = []
+        self.token_headers: list[Request] = []
+        self.revoked: list[str] = []
+        self.ended_sessions: list[dict[str, str]] = []
+        self.families: list[Family] = []
+        self.issued: list[str] = [CLIENT_SECRET, urlencode({"": CLIENT_SECRET})[1:]]
+        self.refreshing = 0
+        self.overlapping_refreshes = 0
+        self._codes: dict[str, Code] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def issuer(self) -> str:
+        return self.origin
+
+    # Requests
+
+    async def handle(self, request: Request, wire: Wire) -> Answer | None:
+        self.count[request.path] += 1
+        match request.path:
+            case "/.well-known/openid-configuration":
+                return self.json(self.metadata())
+            case "/jwks":
+                if self.count_down("jwks_failures"):
+                    return Answer(503)
+                return self.json({"keys": [key.jwk() for key in self.keys if key.published]})
+            case "/token":
+                return await self.token(request, wire)
+            case "/revoke":
+                self.revoked.append(request.form.get("token", ""))
+                for family in self.families:
+                    family.revoked |= request.form.get("token") in family.used | {family.current}
+                return Answer(200)
+            case "/logout":
+                self.ended_sessions.append(request.query)
+                return Answer(302, [("Location", request.query.get("post_logout_redirect_uri", "/bye"))])
+            case "/authorize":
+                return Answer(200, [("Content-Type", "text/html")], b"<h1>sign in here</h1>")
+        return Answer(404)
+
+    def fail_jwks(self, times: int) -> None:
+        self.jwks_failures = times
+
+    jwks_failures = 0
+
+    def count_down(self, name: str) -> bool:
+        left = getattr(self, name)
+        if left:
+            setattr(self, name, left - 1)
+        return bool(left)
+
+    @staticmethod
+    def json(value: object, status: int = 200) -> Answer:
+        return Answer(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")], json.dumps(value).encode())
+
+    def metadata(self) -> dict:
+        value = {
+            "issuer": self.issuer, "authorization_endpoint": f"{self.origin}/authorize", "token_endpoint": f"{self.origin}/token",
+            "jwks_uri": f"{self.origin}/jwks", "end_session_endpoint": f"{self.origin}/logout",
+            "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256", "ES256"], "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+        if self.supports_revocation:
+            value["revocation_endpoint"] = f"{self.origin}/revoke"
+        value.update(self.metadata_changes)
+        return {name: content for name, content in value.items() if content is not None}
+
+    # The user's part, without pages
+
+    def approve(self, authorization_url: str, user: str, scopes: list[str] | None = None) -> str:
+        """The user signs in and allows `scopes` (or all that were asked for). Returns where the browser is sent back to."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(authorization_url).query, keep_blank_values=True).items()}
+        with self._lock:
+            self.authorizations.append(query)
+            answer: dict[str, str | None] = {"state": query.get("state", ""), "iss": self.issuer}
+            asked = query.get("scope", "").split()
+            refused = [scope for scope in asked if scope in self.denied]
+            if refused:
+                answer |= {"error": "access_denied", "error_description": "the user said no"}
+            else:
+                code = "CANARY-code-" + secrets.token_urlsafe(16)
+                self.issued.append(code)
+                self._codes[code] = Code(user, query, asked if scopes is None else scopes)
+                answer["code"] = code
+        answer |= self.callback_changes
+        text = urlencode({name: value for name, value in answer.items() if value is not None})
+        return f"{query['redirect_uri']}?{text}"
+
+    # Token endpoint
+
+    @staticmethod
+    def basic_or_post(request: Request) -> bool:
+        header = request.header("authorization") or ""
+        if header.lower().startswith("basic "):
+            name, _, secret = base64.b64decode(header[6:]).decode().partition(":")
+            return (unquote_plus(name), unquote_plus(secret)) == (CLIENT_ID, CLIENT_SECRET) and "client_secret" not in request.form
+        return request.form.get("client_id") == CLIENT_ID and request.form.get("client_secret") == CLIENT_SECRET
+
+    def error(self, name: str, status: int = 400, **more) -> Answer:
+        return self.json({"error": name, "error_description": f"{name} by the double", **more}, status)
+
+    async def token(self, request: Request, wire: Wire) -> Answer | None:
+        form = request.form
+        grant = form.get("grant_type", "?")
+        self.count[grant] += 1
+        self.token_requests.append(form)
+        self.token_headers.append(request)
+        if not self.check_client(request):
+            return self.error("invalid_client", 401)
+        if grant == "authorization_code":
+            return self.json({}, 500) if self.code_mode == "500" else self.redeem(form)
+        if grant != "refresh_token":
+            return self.error("unsupported_grant_type")
+        mode = self.refresh_modes.popleft() if self.refresh_modes else self.refresh_mode
+        self.refreshing += 1
+        self.overlapping_refreshes += self.refreshing > 1
+        try:
+            if mode == "lost":
+                # The rotation happens, the answer never arrives.
+                self.refresh(form)
+                wire.abort()
+                return None
+            if self.refresh_delay:
+                await asyncio.sleep(self.refresh_delay)
+            match mode:
+                case "ok":
+                    return self.refresh(form)
+                case "500":
+                    return Answer(500, body=b"oops")
+                case "503":
+                    return Answer(503, [("Retry-After", "1")])
+                case "drop":
+                    wire.abort()
+                    return None
+                case "empty":
+                    return Answer(400)
+                case "invalid_client":
+                    return self.error("invalid_client", 401)
+                case "consent_required":
+                    return self.error("invalid_grant", suberror="consent_required", error_codes=[65001], correlation_id="c-1")
+                case "interaction_required":
+                    return self.error("interaction_required", error_codes=[50076], claims=self.claims_challenge)
+                case "temporarily_unavailable":
+                    return self.error("temporarily_unavailable", 503)
+            return self.error(mode)
+        finally:
+            self.refreshing -= 1
+
+    def redeem(self, form: dict[str, str]) -> Answer:
+        with self._lock:
+            code = self._codes.pop(form.get("code", ""), None)
+        if code is None:
+            return self.error("invalid_grant")
+        verifier = form.get("code_verifier", "")
+        if b64(hashlib.sha256(verifier.encode()).digest()) != code.query.get("code_challenge") or form.get("redirect_uri") != code.query["redirect_uri"]:
+            return self.error("invalid_grant")
+        self.issued.append(verifier)
+        family = Family(code.user, code.scopes)
+        self.families.append(family)
+        answer = self.tokens(family, form, code.scopes)
+        answer["id_token"] = self.id_token(code.user, code.query.get("nonce"), answer["access_token"])
+        self.issued.append(answer["id_token"])
+        return self.json(answer)
+
+    def refresh(self, form: dict[str, str]) -> Answer:
+        token = form.get("refresh_token", "")
+        family = next((f for f in self.families if token == f.current or token in f.used), None)
+        if family is None or family.revoked:
+            return self.error("invalid_grant")
+        if token in family.used:
+            family.revoked = True
+            self.count["reuse"] += 1
+            return self.error("invalid_grant")
+        asked = form.get("scope", "").split() or family.scopes
+        return self.json(self.tokens(family, form, [scope for scope in asked if scope in family.scopes]))
+
+    def tokens(self, family: Family, form: dict[str, str], scopes: list[str]) -> dict:
+        resource = form.get("resource", "")
+        access = "~".join(["CANARY-at", family.user, b64(" ".join(scopes).encode()), b64(resource.encode()), secrets.token_urlsafe(12)])
+        answer = {"access_token": access, "token_type": "Bearer", "expires_in": int(self.access_token_seconds)}
+        if self.say_scope:
+            answer["scope"] = " ".join(scopes)
+        if self.rotate or not family.current:
+            if family.current:
+                family.used.add(family.current)
+            family.current = f"CANARY-rt~{family.user}~{secrets.token_urlsafe(12)}"
+            answer["refresh_token"] = family.current
+            self.issued.append(family.current)
+        self.issued.append(access)
+        return answer
+
+    @staticmethod
+    def scopes_of(authorization: str | None) -> list[str]:
+        return _word(authorization, 2).split()
+
+    @staticmethod
+    def resource_of(authorization: str | None) -> str:
+        return _word(authorization, 3)
+
+    def id_token(self, user: str, nonce: str | None, access_token: str) -> str:
+        now = int(time.time())
+        header = {"alg": self.keys[-1].algorithm, "kid": self.keys[-1].kid, "typ": "JWT"}
+        claims = {
+            "iss": self.issuer, "sub": f"subject-of-{user}", "aud": CLIENT_ID, "azp": CLIENT_ID, "exp": now + 600, "iat": now, "auth_time": now,
+            "nonce": nonce, "at_hash": b64(hashlib.sha256(access_token.encode()).digest()[:16]),
+            "name": NAMES.get(user, user), "preferred_username": user, "email": f"{user}@example.test",
+            **self.claims_changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return self.mutate(header, claims) if self.mutate else self.sign(header, claims)
+
+    def sign(self, header: dict, claims: dict, key: SigningKey | None = None) -> str:
+        key = key or self.keys[-1]
+        return jwt.encode(claims, key.private, algorithm=key.algorithm, headers=header)
+
+    def add_key(self, key: SigningKey, keep_old: bool = True) -> None:
+        self.keys = (self.keys if keep_old else []) + [key]
+
+    def withdraw(self, user: str) -> None:
+        """The user takes all consent back: no refresh token of theirs works any more."""
+        for family in self.families:
+            if family.user == user:
+                family.revoked = True

@@ -1,0 +1,125 @@
+"""A scripted Chromium that does what a person does: in the provider's pages, and on the demo page."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Iterator
+
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from processes import wait_until
+from provider import USERS
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def answer_provider(page: Page, user: str, consent: bool = True) -> None:
+    """Does the next thing the provider's page in front asks for: sign in, allow, go on, or confirm the end."""
+    person = USERS[user]
+    with contextlib.suppress(Error):
+        if page.locator("#password").is_visible():
+            if page.locator("#username").is_visible():
+                page.fill("#username", person.name)
+            page.fill("#password", person.password)
+            page.locator("#loginbut").click(timeout=1000)
+        elif "prompt=end_session" in page.url:
+            page.locator("button:has-text('Logout')").first.click(timeout=1000)
+        else:
+            # "Continue" is there before the list of scopes is: what to do is clear only once the page has all it loads.
+            page.wait_for_load_state("networkidle", timeout=5000)
+            boxes = [box for box in page.locator("input[id^=grant-]").all() if not box.is_checked()]
+            if boxes and consent:
+                for box in boxes:
+                    box.check(timeout=1000)
+                page.locator("button:has-text('Grant access')").click(timeout=1000)
+            elif page.locator("button:has-text('Continue')").is_visible():
+                page.locator("button:has-text('Continue')").click(timeout=1000)
+
+
+class DemoPage:
+    """The demo page in one browser profile."""
+
+    def __init__(self, browser: Browser, url: str, provider_origin: str, user: str):
+        self.context = browser.new_context(viewport={"width": 1200, "height": 900})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15000)
+        self.url, self.provider_origin, self.user = url, provider_origin, user
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda line: self.problems.append(line.text) if "Content Security Policy" in line.text else None)
+
+    def open(self) -> None:
+        self.page.goto(f"{self.url}/")
+        self.page.wait_for_selector("body[data-ready]")
+
+    @property
+    def ready(self) -> str:
+        return self.page.get_attribute("body", "data-ready")
+
+    def _leave_by(self, button: str) -> None:
+        """Clicks a button that leads to the provider, does there what is asked, and waits for the page to be back."""
+        self.page.evaluate("document.body.dataset.ready = 'leaving'")
+        self.page.click(button)
+
+        def back() -> bool:
+            if self.page.url.startswith(self.provider_origin):
+                answer_provider(self.page, self.user)
+                return False
+            with contextlib.suppress(Error):
+                return self.page.get_attribute("body", "data-ready", timeout=200) in ("tools", "signed-out")
+            return False
+
+        wait_until(back, f"{self.user} to come back to the page", 20, every=0.05)
+
+    def sign_in(self) -> None:
+        self.open()
+        self._leave_by("#sign-in")
+        self.page.wait_for_selector("body[data-ready=tools]")
+
+    @property
+    def name(self) -> str:
+        return self.page.inner_text("#who")
+
+    @property
+    def tools(self) -> list[str]:
+        return self.page.locator(".tool h2").all_inner_texts()
+
+    def call(self, tool: str, **arguments: object) -> str:
+        """Calls a tool by its form and returns what the page shows."""
+        form = self.page.locator(f"#tool-{tool}")
+        for name, value in arguments.items():
+            field = form.locator(f"[name={name}]")
+            field.select_option(str(value)) if field.evaluate("field => field.tagName") == "SELECT" else field.fill(str(value))
+        self.page.evaluate("tool => document.querySelector(`#tool-${tool} .result`)?.remove()", tool)
+        form.locator("button").click()
+        return self.result(tool)
+
+    def result(self, tool: str) -> str:
+        return self.page.locator(f"#tool-{tool} .result").inner_text()
+
+    def give_consent(self) -> None:
+        """From the dialog to the provider and back, until the page is there again."""
+        self._leave_by("#consent-continue")
+
+    def sign_out(self) -> None:
+        self._leave_by("#sign-out")
+
+    def secrets_in_page(self) -> dict:
+        """What script in the page can read: it must hold no token and no ticket. The provider's own cookies are left out: they are there
+        because the demo's servers share one host name, and cookies do not know ports."""
+        found = self.page.evaluate("() => ({cookies: document.cookie, local: {...localStorage}, session: {...sessionStorage}})")
+        found["cookies"] = "; ".join(pair for pair in found["cookies"].split("; ") if pair and not pair.startswith("DEMO_PROVIDER_"))
+        return found
+
+    def close(self) -> None:
+        self.context.close()
