@@ -81,8 +81,9 @@ def proxy(binary, provider, upstream, tmp_path):
     def start(changes: dict | None = None, **options) -> Proxy:
         directory = tmp_path / f"proxy-{len(started)}"
         one = Proxy(directory, test_config(provider, upstream, changes), CLIENT_SECRET, binary=binary, **options)
+        one.start()
         started.append(one)
-        return one.start()
+        return one
 
     yield start
     for one in started:

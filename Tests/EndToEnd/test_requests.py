@@ -109,10 +109,11 @@ def test_credentials_and_forwarding_fields_of_the_client_never_pass(harvey, upst
         assert harvey.call(headers=planted).status == 200
     request = upstream.last
     everything = b"\n".join(request.lines).decode("latin-1").lower()
-    assert "planted" not in everything, everything
+    passed = [name for name, value in request.fields if "planted" in value]
+    assert not passed, passed
     assert "6.6.6.6" not in everything
     assert request.all("authorization")[0].startswith("Bearer CANARY-at~harvey~")
-    assert request.header("host") == f"127.0.0.1:{upstream.port}"
+    assert request.all("host") == [f"127.0.0.1:{upstream.port}"]
     assert not {"keep-alive", "upgrade", "proxy-connection", "te", "x-hop", "proxy-authorization"} & set(names(request))
     assert request.header("x-forwarded-host") == f"127.0.0.1:{gateway.port}"
     assert request.header("x-forwarded-proto") == "http"
@@ -405,10 +406,11 @@ def test_a_head_over_the_limit_gets_a_431(gateway, upstream):
 
 
 def test_connections_over_the_cap_wait_or_are_turned_away_and_the_rest_works(proxy, provider):
-    one = proxy({"limits": {"connections": 20}})
-    idle = [http.Connection(one.url) for _ in range(15)]
+    # The cap is shared out among the loops, and the kernel spreads connections unevenly: the first ones fit in any case.
+    one = proxy({"limits": {"connections": 60}})
+    idle = [http.Connection(one.url) for _ in range(10)]
     assert Visitor(one, provider).sign_in().who() == "harvey"
-    idle += [http.Connection(one.url) for _ in range(30)]
+    idle += [http.Connection(one.url) for _ in range(90)]
     for connection in idle:
         connection.close()
     time.sleep(0.2)

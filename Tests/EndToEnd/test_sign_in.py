@@ -147,10 +147,10 @@ def test_an_error_from_another_issuer_is_not_shown(visitor, provider):
     assert "text-of-the-attacker" not in answer.text
 
 
-def test_a_provider_that_does_not_advertise_iss_may_leave_it_out(visitor, provider):
+def test_a_provider_that_does_not_advertise_iss_may_leave_it_out(proxy, provider):
     provider.metadata_changes = {"authorization_response_iss_parameter_supported": None}
     provider.callback_changes = {"iss": None}
-    assert visitor().sign_in().signed_in
+    assert Visitor(proxy(), provider).sign_in().signed_in
 
 
 def test_tokens_in_the_front_channel_are_ignored(visitor, provider):

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from processes import free_port
 from support.upstream import EchoUpstream
-from support.visitor import Visitor, error_of
+from support.visitor import Visitor, error_of, tool_call
 
 
 class Authority:
@@ -155,7 +155,10 @@ def towards(proxy, provider, above, ca) -> Visitor:
 def test_an_upstream_with_a_trusted_certificate_is_called(proxy, provider, secure_upstream, authority):
     above = secure_upstream("127.0.0.1")
     visitor = towards(proxy, provider, above, authority.ca)
-    assert visitor.who() == "harvey" and visitor.who() == "harvey"
+    headers, body = tool_call("whoami")
+    with visitor.connect() as connection:
+        for _ in range(3):
+            assert connection.request("POST", "/mcp", visitor.headers("client", headers), body).json()["result"]["content"][0]["text"] == "harvey"
     assert above.connections == 1
 
 

@@ -161,12 +161,13 @@ def test_a_caller_that_leaves_does_not_stop_the_refresh(expired, provider):
 
 
 def test_a_token_is_renewed_ahead_of_its_end_while_the_old_one_serves(proxy, provider, upstream):
-    visitor = Visitor(proxy({"tokens": {"refresh_before_expiry": "8s"}}), provider)
-    provider.access_token_seconds = 10
+    visitor = Visitor(proxy({"tokens": {"refresh_before_expiry": "3s"}}), provider)
+    provider.access_token_seconds = 6
     visitor.sign_in()
     provider.access_token_seconds = 3600
     first = visitor.call() and upstream.last.header("authorization")
-    time.sleep(4)
+    # Past half of its life and before its last tenth.
+    time.sleep(3.6)
     provider.refresh_delay = 1
     start = time.monotonic()
     assert visitor.who() == "harvey"
@@ -183,11 +184,11 @@ def test_a_token_is_renewed_ahead_of_its_end_while_the_old_one_serves(proxy, pro
 
 @pytest.mark.parametrize("mode", ["500", "503", "drop", "temporarily_unavailable", "invalid_client"])
 def test_a_still_valid_token_serves_while_the_refresh_fails_with(proxy, provider, mode):
-    visitor = Visitor(proxy({"tokens": {"refresh_before_expiry": "8s"}}), provider)
-    provider.access_token_seconds = 10
+    visitor = Visitor(proxy({"tokens": {"refresh_before_expiry": "3s"}}), provider)
+    provider.access_token_seconds = 6
     visitor.sign_in()
     provider.refresh_mode = mode
-    time.sleep(4)
+    time.sleep(3.6)
     for _ in range(3):
         assert visitor.who() == "harvey"
         time.sleep(0.2)
@@ -207,7 +208,7 @@ def test_the_session_survives_a_refresh_that_fails_with(expired, provider, mode)
     def works_again() -> bool:
         return expired.call().status == 200
 
-    wait_until(works_again, "the session to work again", 8, every=0.2)
+    wait_until(works_again, "the session to work again", 15, every=0.2)
 
 
 @pytest.mark.parametrize("mode", ["invalid_grant", "empty"], ids=["invalid_grant", "an empty 400"])

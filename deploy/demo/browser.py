@@ -76,7 +76,7 @@ class DemoPage:
                 answer_provider(self.page, self.user)
                 return False
             with contextlib.suppress(Error):
-                return self.page.get_attribute("body", "data-ready", timeout=200) in ("tools", "signed-out")
+                return self.page.get_attribute("body", "data-ready", timeout=200) in ("tools", "signed-out", "failed")
             return False
 
         wait_until(back, f"{self.user} to come back to the page", 20, every=0.05)
@@ -84,7 +84,8 @@ class DemoPage:
     def sign_in(self) -> None:
         self.open()
         self._leave_by("#sign-in")
-        self.page.wait_for_selector("body[data-ready=tools]")
+        if self.ready != "tools":
+            raise AssertionError(f"after signing in the page shows: {self.page.inner_text('main')}")
 
     @property
     def name(self) -> str:

@@ -18,6 +18,10 @@ from stack import Stack
 DEFAULT_PORT = 8080
 
 
+def interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--check", action="store_true", help="walk through the demo with a scripted browser, then exit 0 or 1")
@@ -25,7 +29,8 @@ def main() -> int:
     parser.add_argument("--token-life", type=int, default=1800, metavar="SECONDS", help="life of the access tokens (default 1800)")
     parser.add_argument("--binary", type=Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
 
     port = options.port
     if port is None:

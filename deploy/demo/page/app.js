@@ -161,15 +161,18 @@ $("consent-cancel").addEventListener("click", () => {
 
 const state = await session();
 render(state);
-if (state.authenticated) {
-  const answer = await mcp("tools/list");
-  $("tools").setAttribute("aria-busy", "false");
-  if (answer.error) refused("", {}, answer.error);
-  else {
+if (!state.authenticated) {
+  document.body.dataset.ready = "signed-out";
+} else {
+  try {
+    const answer = await mcp("tools/list");
+    if (answer.error) throw new Error(answer.error.message);
     $("tools").replaceChildren(...answer.result.tools.map(card));
     document.body.dataset.ready = "tools";
-    resume();
+  } catch (error) {
+    $("tools").replaceChildren(element("p", { className: "result bad", role: "alert", textContent: `The tools could not be listed: ${error.message}` }));
+    document.body.dataset.ready = "failed";
   }
-} else {
-  document.body.dataset.ready = "signed-out";
+  $("tools").setAttribute("aria-busy", "false");
+  resume();
 }
