@@ -91,7 +91,7 @@ final class Catcher {
   }
 
   @Test(arguments: hostile) func `a JSON record is one line that says what was meant`(text: String) throws {
-    let lines = try Self.logged(.json) {
+    let lines = try Self.logged(.json, label: "test.\"label\"\n") {
       $0.warning("\(text)", metadata: ["detail": .string(text), "a\"\nb": "x"])
     }
     #expect(lines.count == 1)
