@@ -8,8 +8,6 @@ internal import COpenSSL
   private let ssl: OpaquePointer
   private var isEstablished = false
   private var isBroken = false
-  /// A read that brought bytes and then met the end: the next read tells it.
-  private var pendingOutcome: IOOutcome?
   /// The last read can only go on when the socket takes bytes, and the other way round (key updates).
   private var readAwaitsRoom = false
   private var writeAwaitsBytes = false
@@ -90,7 +88,6 @@ internal import COpenSSL
   }
 
   func read(into buffer: inout Buffer, max: Int) -> IOOutcome {
-    if let pendingOutcome { return pendingOutcome }
     readAwaitsRoom = false
     var outcome = IOOutcome.wouldBlock
     unsafe buffer.fill(atLeast: max) { space in
@@ -107,10 +104,8 @@ internal import COpenSSL
         }
         total += Int(count)
       }
-      if total > 0 {
-        if outcome != .wouldBlock { pendingOutcome = outcome }
-        outcome = .bytes(total)
-      }
+      // An end met after some bytes is told again by the next read.
+      if total > 0 { outcome = .bytes(total) }
       return total
     }
     return outcome
