@@ -49,7 +49,7 @@ var targets: [Target] = [
   .executableTarget(name: "coatcheck", dependencies: ["Basics", "Configuration", "Gateway", "Reactor", "Sessions", log, .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: settings),
   tests("Basics"), tests("JSON"), tests("HTTP", ["Basics"]), tests("Reactor", ["Basics"]), tests("Wire", ["Basics", "HTTP", "Reactor"]),
   tests("OAuth", ["Basics", "HTTP", "JSON", crypto, .product(name: "JWTKit", package: "jwt-kit")]),
-  tests("Sessions", ["Basics", crypto]), tests("MCP", ["Basics", "JSON"]), tests("Consent", ["Basics", "JSON", "HTTP", "OAuth", "MCP"]),
+  tests("Sessions", ["Basics", crypto, .product(name: "GRDB", package: "GRDB.swift")]), tests("MCP", ["Basics", "JSON"]), tests("Consent", ["Basics", "JSON", "HTTP", "OAuth", "MCP"]),
   tests("Configuration", ["Basics", "JSON"]),
   tests("Gateway", ["Basics", "JSON", "HTTP", "Reactor", "Wire", "OAuth", "Sessions", "MCP", "Consent", "Configuration"]),
 ]
