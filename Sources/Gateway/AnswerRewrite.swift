@@ -17,6 +17,10 @@ enum AnswerRewrite {
     var dropsContentCoding: Bool
     /// Protocol revisions since 2026-07-28 have no sessions: none is passed on.
     var dropsMCPSessionID: Bool
+    /// To tell our own cookies.
+    var cookies: CookieJar
+    /// Pages of other origins may call: the answer differs by `Origin`.
+    var variesByOrigin: Bool
     /// `https` in front: tell browsers to keep it so.
     var strictTransport: Bool
   }
@@ -25,7 +29,7 @@ enum AnswerRewrite {
     to out: inout Buffer, head: borrowing ResponseHead, input: borrowing Buffer, context: borrowing Context
   ) {
     writeStatusLine(to: &out, head: head, input: input)
-    let isPersonal = context.route.authorization == .bearer
+    let isPersonal = context.route.needsSession
     for slot in head.fields where passes(slot, input, context, isPersonal) {
       out.append(from: input, slot.name)
       out.append(": ")
@@ -39,11 +43,15 @@ enum AnswerRewrite {
           ? "Cache-Control: no-store, no-transform\r\nVary: Cookie, Origin\r\n"
           : "Cache-Control: no-store\r\nVary: Cookie, Origin\r\n")
     }
+    if !isPersonal && context.variesByOrigin { out.append("Vary: Origin\r\n") }
     if context.isEventStream { out.append("X-Accel-Buffering: no\r\n") }
     if !head.contains(.xContentTypeOptions) { out.append("X-Content-Type-Options: nosniff\r\n") }
     if context.strictTransport { out.append("Strict-Transport-Security: max-age=31536000\r\n") }
     out.append(context.crossOrigin)
   }
+
+  /// Fields that act on the whole origin, which is ours.
+  private static let originWide: [StaticString] = ["Alt-Svc", "NEL", "Report-To", "Reporting-Endpoints"]
 
   private static func writeStatusLine(
     to out: inout Buffer, head: borrowing ResponseHead, input: borrowing Buffer
@@ -60,10 +68,15 @@ enum AnswerRewrite {
   ) -> Bool {
     if slot.isHopByHop { return false }
     switch slot.id {
-    case .other: return !input.equalsIgnoringCase(slot.name, "X-Accel-Buffering") || !context.isEventStream
+    case .other:
+      if input.equalsIgnoringCase(slot.name, "X-Accel-Buffering") { return !context.isEventStream }
+      return !AnswerRewrite.originWide.contains { input.equalsIgnoringCase(slot.name, $0) }
     case .setCookie, .setCookie2, .wwwAuthenticate:
-      return context.route.passResponseFields.contains(ASCII.lowercased(input.string(slot.name)))
-    case .authorization, .authenticationInfo, .cookie, .dpop, .serverTiming, .via, .date, .strictTransportSecurity:
+      guard !context.route.passResponseFields.isEmpty else { return false }
+      let isNamed = context.route.passResponseFields.contains(ASCII.lowercased(input.string(slot.name)))
+      return isNamed && !(slot.id != .wwwAuthenticate && context.cookies.isOwn(input.string(slot.value)))
+    case .authorization, .authenticationInfo, .cookie, .dpop, .serverTiming, .via, .date, .clearSiteData,
+      .strictTransportSecurity:
       return false
     case .cacheControl, .pragma, .expires, .age: return !isPersonal
     case .contentEncoding: return !context.dropsContentCoding

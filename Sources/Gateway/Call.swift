@@ -36,6 +36,8 @@ final class Call {
   var credential: SessionSnapshot.Credential?
   /// The request was sent again with a refreshed token already.
   var hasReplayed = false
+  /// A redirect on the upstream's own origin was followed already.
+  var hasFollowed = false
   /// An answer is being decoded for inspection; its coding, if any.
   var isCodedAnswer = false
   /// `X-Forwarded-For` and `Forwarded` lines of this connection, made at its first request.
@@ -52,6 +54,7 @@ final class Call {
     session = nil
     credential = nil
     hasReplayed = false
+    hasFollowed = false
     isCodedAnswer = false
     outcome = "answered"
   }

@@ -15,6 +15,9 @@ final class ConsentRounds: Sendable {
     return rounds.withLock { $0.verdict(key, now: Timestamp.now()) }
   }
 
+  /// A new sign-in begins anew.
+  func forget(user: Bytes32) { rounds.withLock { $0.forget(user: Base64URL.encode(user.bytes)) } }
+
   func completed(user: Bytes32, route: Route, scopes: [String], at now: Timestamp) {
     let key = LoopGuard.Key(user: Base64URL.encode(user.bytes), route: route.path, scopes: scopes)
     rounds.withLock { $0.completed(key, now: now) }

@@ -95,7 +95,8 @@ struct CredentialSlots: Sendable {
   /// gets a token that is good for another.
   private func keys(ofCodeTokenFor consentSlot: Int?, _ arrival: SignIn.Arrival) -> [ResourceKey] {
     guard slots.count > 1 else { return slots.map(\.key) }
-    if arrival.attempt.resource != nil || scopeNamesResource { return [key(consentSlot ?? 0)] }
-    return arrival.tokens.refreshToken == nil ? slots.map(\.key) : []
+    let wanted = [key(consentSlot ?? 0)]
+    if arrival.attempt.resource != nil { return wanted }
+    return arrival.tokens.refreshToken == nil ? wanted : []
   }
 }

@@ -24,7 +24,7 @@ extension DataLoop {
     var response = OwnResponse(
       status: plain.status, fields: [("Content-Type", "application/json")] + SecurityFields.api,
       body: denialBody(denial, call: call, x))
-    if plain.status == 401 { response.fields.append(("WWW-Authenticate", challenge)) }
+    if plain.status == 401 { response.fields.append(("WWW-Authenticate", shared.cookies.challenge(realm: shared.publicURL))) }
     if plain.status == 405 { response.fields.append(("Allow", "GET, POST, DELETE, OPTIONS")) }
     if let seconds = plain.retryAfter { response.fields.append(("Retry-After", String(seconds))) }
     answer(x, call, response)
@@ -36,11 +36,6 @@ extension DataLoop {
     guard case .loginRequired = denial else { return nil }
     let navigates = call.route?.isMCP == true ? call.evidence.isDeclaredNavigation : call.evidence.isNavigation
     return navigates ? loginURL(x, call, isAbsolute: false) : nil
-  }
-
-  /// RFC 9110 §11.6.1 wants a challenge on 401. It is not `Bearer`: that would start an OAuth client that can get nowhere here.
-  private var challenge: String {
-    "Cookie realm=\"\(shared.publicURL)\", form-action=\"/auth/login\", cookie-name=\"\(shared.cookies.sessionName)\""
   }
 
   /// The JSON-RPC shaped body of a denial, with the request's own id where it has one.

@@ -39,7 +39,7 @@ extension DataLoop {
   ) {
     call.phase = .awaitingControl
     let id = call.requestID
-    waiting[id] = x
+    waiting[id] = (x, loop.now)
     let control = shared.control
     let home = LoopBound(self, on: loop)
     control.loop.spawn {
@@ -56,7 +56,7 @@ extension DataLoop {
 
   /// Goes on where the exchange stopped.
   func resume(_ id: UInt64, _ reply: ControlReply) {
-    guard let x = waiting.removeValue(forKey: id), let call = x.context as? Call, call.requestID == id,
+    guard let x = waiting.removeValue(forKey: id)?.exchange, let call = x.context as? Call, call.requestID == id,
       call.phase == .awaitingControl
     else { return }
     switch reply {
@@ -72,11 +72,13 @@ extension DataLoop {
     switch lookup {
     case .found(let snapshot):
       let now = Timestamp.now()
-      let entry = sessions.insert(snapshot, ticket: ticket, now: now)
+      guard let entry = sessions.insert(snapshot, ticket: ticket, now: now) else {
+        return deny(x, call, .loginRequired)
+      }
       entry.lastSeen = now
       useSession(x, call, route, entry, ticket, now)
     case .unknown:
-      if route.needsSession { deny(x, call, .loginRequired) } else { forward(x, call, route) }
+      if route.needsSession { deny(x, call, .loginRequired) } else { checkMCPSession(x, call, route) }
     case .unavailable: deny(x, call, .storeUnavailable)
     }
   }
@@ -85,6 +87,7 @@ extension DataLoop {
     guard let route = call.route, let slot = route.credentialSlot else { return deny(x, call, .noRoute) }
     switch reply {
     case .token(let snapshot):
+      call.hasFollowed = false
       sessions.update(snapshot)
       guard slot < snapshot.credentials.count, let credential = snapshot.credentials[slot] else { return deny(x, call, .loginRequired) }
       call.credential = credential

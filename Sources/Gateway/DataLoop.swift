@@ -18,7 +18,11 @@ final class DataLoop {
   var accessLog: AccessLog
   var server: HTTPServer?
   /// Exchanges that wait for the control loop, by request id.
-  var waiting: [UInt64: Exchange] = [:]
+  var waiting: [UInt64: (exchange: Exchange, since: MonotonicTime)] = [:]
+  private static let controlPatience = Duration.seconds(60)
+
+  /// Links made in the last moments, by what they are for. Bound: 1024.
+  var recentLinks: [Continuation: (id: String, madeAt: MonotonicTime)] = [:]
 
   private var nextRequestID: UInt64
   private var flushTimer: LoopTimer?
@@ -37,6 +41,7 @@ final class DataLoop {
   func start() {
     let timer = LoopTimer(loop: loop) { [unowned self] in
       self.accessLog.flush()
+      self.giveUpWaiting()
       self.flushTimer?.arm(after: .milliseconds(250))
     }
     timer.arm(after: .milliseconds(250))
@@ -47,6 +52,12 @@ final class DataLoop {
     flushTimer?.disarm()
     flushTimer = nil
     accessLog.flush()
+  }
+
+  /// Every wait has an end: what the control loop has not answered for long is answered without it.
+  private func giveUpWaiting() {
+    let late = waiting.filter { loop.now - $0.value.since > DataLoop.controlPatience }
+    for id in late.keys { resume(id, .deny(.storeUnavailable)) }
   }
 
   func makeRequestID() -> UInt64 {
@@ -69,9 +80,12 @@ final class DataLoop {
 
   /// A session ended: its tickets are worth nothing here from now on, and its open streams end.
   func sessionEnded(_ hash: TicketHash) {
-    sessions.remove(hash)
+    sessions.end(hash, now: Timestamp.now())
     server?.endStreams { exchange in (exchange.context as? Call)?.session?.snapshot.hash == hash }
   }
+
+  /// A session has a new id. What runs goes on; the old ticket is asked for anew.
+  func sessionReplaced(_ hash: TicketHash) { sessions.end(hash, now: Timestamp.now()) }
 
   /// A copy of the counters for a scrape.
   func metricsSnapshot() -> LoopMetrics {

@@ -67,3 +67,13 @@ extension Denial {
     }
   }
 }
+
+extension UpstreamFailure {
+  /// Whether the upstream is to blame, and not the client's own request or our stopping.
+  var isUpstreams: Bool {
+    switch kind {
+    case .stopping, .requestMalformed, .requestTimeout, .requestTooLong: false
+    default: true
+    }
+  }
+}

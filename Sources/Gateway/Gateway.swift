@@ -67,6 +67,7 @@ public final class Gateway: Sendable {
     let maintenance = Task { [controlLoop] in
       while !Task.isCancelled {
         try? await controlLoop.sleep(for: .seconds(15))
+        if Task.isCancelled { return }
         await authority.maintain()
       }
     }
@@ -87,6 +88,7 @@ public final class Gateway: Sendable {
     logger.notice("stopping")
     let (data, loops, admin, maintenance) = running.withLock { ($0.data, $0.loops, $0.admin, $0.maintenance) }
     maintenance?.cancel()
+    await maintenance?.value
     await withTaskGroup(of: Void.self) { group in
       for bound in data {
         group.addTask { await Gateway.drain(bound, grace: self.configuration.timeouts.drain) }

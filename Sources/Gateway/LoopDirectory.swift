@@ -17,6 +17,13 @@ final class LoopDirectory: Sendable {
     }
   }
 
+  /// Tells every loop that a session goes on under another id.
+  func replaced(_ hash: TicketHash) {
+    for home in loops.withLock({ $0 }) {
+      home.loop.execute { home.value.sessionReplaced(hash) }
+    }
+  }
+
   /// Tells every loop that a session is over, without waiting.
   func ended(_ hash: TicketHash) {
     for home in loops.withLock({ $0 }) {

@@ -33,7 +33,9 @@ final class MCPSessionBindings: Sendable {
 
   func bind(_ key: Bytes32, to owner: Bytes32) {
     table.withLock { table in
-      if table.owners.updateValue(owner, forKey: key) != nil { return }
+      // The first owner stays: an id that an upstream gives out twice must not change hands.
+      if table.owners[key] != nil { return }
+      table.owners[key] = owner
       if table.order.count < capacity {
         table.order.append(key)
       } else {

@@ -28,7 +28,7 @@ extension Gateway {
       changed: { change in
         switch change {
         case .updated(let session): homes.changed(slots.snapshot(of: session))
-        case .replaced(let old, _): homes.ended(old)
+        case .replaced(let old, _): homes.replaced(old)
         case .ended(let hash, _): homes.ended(hash)
         }
       },

@@ -54,7 +54,8 @@ extension DataLoop {
   ) {
     let context = AnswerRewrite.Context(
       route: route, crossOrigin: shared.crossOrigin.lines(for: call.evidence.origin), isEventStream: isEventStream,
-      dropsContentCoding: dropsContentCoding, dropsMCPSessionID: call.isModern, strictTransport: shared.isSecure)
+      dropsContentCoding: dropsContentCoding, dropsMCPSessionID: call.isModern, cookies: shared.cookies,
+      variesByOrigin: !shared.origins.allowed.isEmpty, strictTransport: shared.isSecure)
     x.clientHead.removeAll()
     AnswerRewrite.write(to: &x.clientHead, head: x.answer, input: x.answerBytes, context: context)
   }
@@ -111,7 +112,8 @@ extension DataLoop {
     else { return .pass }
     // The status line is long gone: the answer to this request inside the stream becomes ours, the stream stays the upstream's.
     let denial = consentDenial(x, call, route, found.need)
-    return .replace(ConsentAnswer.event(denialBody(denial, id: found.id, call: call, x)))
+    let body = denialBody(denial, id: found.id, call: call, x)
+    return .replace(EventLines.resumption(of: event, range) + ConsentAnswer.event(body))
   }
 
   // MARK: Refusals of the upstream
@@ -125,12 +127,16 @@ extension DataLoop {
       // A fresh token was refused as well: a server that names scopes the token does not have wants these.
       guard let need, let slot = route.credentialSlot else { return nil }
       let second = need.afterRefresh(granted: call.session?.snapshot.credentials[slot]?.scopes ?? [])
-      return after { self.consentNeeded(x, call, route, second) }
+      return after { second.kind == need.kind ? self.tokenRejectedForGood(x, call) : self.consentNeeded(x, call, route, second) }
     case .reauth: break
     case nil where x.answer.status == 401: break
     case nil:
       // A bare 403 says no more than no. Its body may still name a consent error; else it passes as it is.
       return nil
+    case .consent, .claims, .stepUp:
+      // A demand that no authorization of ours can meet is passed on as it is.
+      guard let need, need.isRepairable else { return nil }
+      return after { self.consentNeeded(x, call, route, need) }
     case .some:
       guard let need else { return nil }
       return after { self.consentNeeded(x, call, route, need) }
@@ -144,8 +150,10 @@ extension DataLoop {
   }
 
   private func tokenRejectedForGood(_ x: Exchange, _ call: Call) {
+    // A session this young was made for this very request: signing in once more would go round in circles.
+    let isNew = call.session.map { Timestamp.now() - $0.snapshot.createdAt < .seconds(60) } ?? false
+    deny(x, call, isNew && call.hasReplayed ? .consentExhausted(scopes: []) : .loginRequired)
     call.outcome = "token_rejected"
-    deny(x, call, .loginRequired)
   }
 
   /// Forgets the upstream's answer and goes on.
@@ -160,10 +168,10 @@ extension DataLoop {
     guard let location = x.answer.only(.location) else { return nil }
     let target = x.answerBytes.string(location)
     if !route.isMCP && route.authorization == .none { return nil }
-    if [307, 308].contains(x.answer.status), !call.hasReplayed, x.canReplay,
+    if [307, 308].contains(x.answer.status), !call.hasFollowed, x.canReplay,
       let path = route.localTarget(of: target)
     {
-      call.hasReplayed = true
+      call.hasFollowed = true
       return after { self.forward(x, call, route, target: path) }
     }
     return after { self.deny(x, call, .upstreamRedirect) }
@@ -174,7 +182,7 @@ extension DataLoop {
     guard !call.isModern, x.answer.status == 200, let value = x.answer.only(.mcpSessionID),
       let owner = call.session?.snapshot.userDigest,
       let key = MCPSessionBindings.key(route: route.index, id: x.answerBytes.array(value)),
-      shared.mcpSessions.owner(of: key) != owner
+      shared.mcpSessions.owner(of: key) == nil
     else { return }
     shared.mcpSessions.bind(key, to: owner)
   }
@@ -187,6 +195,7 @@ extension DataLoop {
 
   func upstreamFailed(_ x: Exchange, _ failure: UpstreamFailure) {
     let call = call(of: x)
+    guard failure.isUpstreams else { return deny(x, call, Denial(failure)) }
     metrics.upstreamFailures &+= 1
     shared.control.log.upstreamFailed(
       route: call.route?.path ?? "-", kind: "\(failure.kind)", detail: failure.detail, requestID: hex(call.requestID))

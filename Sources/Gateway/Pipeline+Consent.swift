@@ -1,6 +1,7 @@
 internal import Basics
 internal import Consent
 internal import HTTP
+internal import Reactor
 internal import Sessions
 internal import Wire
 
@@ -8,8 +9,9 @@ internal import Wire
 extension DataLoop {
   /// Ends a request with the answer to a need, or repairs it silently where that may work.
   func consentNeeded(_ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed) {
-    if need.kind == .claims, !call.hasReplayed, x.canReplay, let slot = route.credentialSlot {
-      // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted.
+    if need.kind == .claims, need.source == .challenge, !call.hasReplayed, x.canReplay, let slot = route.credentialSlot {
+      // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where a
+      // status said so: behind a 200 the tool may have run.
       call.hasReplayed = true
       metrics.replays &+= 1
       return obtainToken(x, call, slot: slot, rejected: call.credential?.token, claims: need.claims)
@@ -38,12 +40,19 @@ extension DataLoop {
     metrics.consentRequired &+= 1
     // A page that navigates goes to the provider at once and needs no link.
     if call.evidence.isNavigation { return .consentRequired(scopes: need.scopes, link: "", detail: "") }
-    let link = Ticket.make().reveal()
-    let continuation = Continuation(consent: consent, returnTo: refererPath(x) ?? "/auth/?done=consent")
-    let user = session.user
-    tellControl { control in await control.keep(continuation, id: link, owner: user) }
+    let link = link(for: Continuation(consent: consent, returnTo: refererPath(x) ?? "/auth/?done=consent"), session.user)
     return .consentRequired(
       scopes: need.scopes, link: "/auth/continue?i=" + link, detail: ConsentAnswer.consentMessage(need.scopes))
+  }
+
+  /// A new link, or the one made a moment ago for the same: a client that repeats its call at once must not fill the store.
+  private func link(for continuation: Continuation, _ user: UserKey) -> String {
+    if let recent = recentLinks[continuation], loop.now - recent.madeAt < .seconds(2) { return recent.id }
+    let id = Ticket.make().reveal()
+    if recentLinks.count >= 1024 { recentLinks.removeAll() }
+    recentLinks[continuation] = (id, loop.now)
+    tellControl { control in await control.keep(continuation, id: id, owner: user) }
+    return id
   }
 
   private func consent(_ call: Call, _ route: Route, _ need: ConsentNeed) -> SignInAttempt.Consent? {

@@ -57,8 +57,13 @@ extension DataLoop: ExchangeHandler {
   func bodyCollected(_ x: Exchange, complete: Bool) {
     let call = call(of: x)
     guard let route = call.route else { return ownEndpointBody(x, call, complete: complete) }
-    // A body beyond the bound streams on unseen: the server itself compares its headers with it.
-    if complete, let denial = readMessage(x, call) { return deny(x, call, denial) }
+    if complete {
+      if let denial = readMessage(x, call) { return deny(x, call, denial) }
+    } else {
+      // A body beyond the bound streams on unseen: the server itself compares its headers with it.
+      call.isModern =
+        x.request.only(.mcpProtocolVersion).map { ProtocolVersion.isModern(x.requestBytes, $0) } ?? false
+    }
     findSession(x, call, route)
   }
 
@@ -88,7 +93,7 @@ extension DataLoop: ExchangeHandler {
 
   private func findSession(_ x: Exchange, _ call: Call, _ route: Route) {
     guard let ticket = ticket(of: x) else {
-      if !route.needsSession { return forward(x, call, route) }
+      if !route.needsSession { return checkMCPSession(x, call, route) }
       return deny(x, call, .loginRequired)
     }
     let now = Timestamp.now()
@@ -125,13 +130,14 @@ extension DataLoop: ExchangeHandler {
   }
 
   /// `Mcp-Session-Id` must be one that this user opened here (MCP security best practices, session hijacking).
-  private func checkMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
-    guard route.isMCP, !call.isModern, let slot = x.request.first(.mcpSessionID), let entry = call.session else {
+  func checkMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
+    // Since 2026-07-28 there are no sessions: the field is neither asked for nor passed on.
+    guard route.isMCP, !call.isModern, let slot = x.request.first(.mcpSessionID) else {
       return chooseToken(x, call, route)
     }
-    guard x.request.count(of: .mcpSessionID) == 1,
+    guard x.request.count(of: .mcpSessionID) == 1, let user = call.session?.snapshot.userDigest,
       let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(slot.value)),
-      shared.mcpSessions.owner(of: key) == entry.snapshot.userDigest
+      shared.mcpSessions.owner(of: key) == user
     else { return deny(x, call, .unknownMCPSession) }
     chooseToken(x, call, route)
   }
@@ -142,8 +148,8 @@ extension DataLoop: ExchangeHandler {
     guard let slot = route.credentialSlot, let entry = call.session else { return forward(x, call, route) }
     let now = Timestamp.now()
     if let credential = entry.snapshot.credentials[slot], now < credential.expiry {
-      if now >= credential.softExpiry, entry.refreshAskedAt != entry.snapshot.generation {
-        entry.refreshAskedAt = entry.snapshot.generation
+      if now >= credential.softExpiry, now >= entry.nextRefreshAsk {
+        entry.nextRefreshAsk = now + .seconds(5)
         let hash = entry.snapshot.hash
         tellControl { control in _ = await control.token(for: hash, slot: slot, rejected: nil) }
       }
@@ -176,7 +182,7 @@ extension DataLoop: ExchangeHandler {
     x.upstreamHead.removeAll()
     let additions = UpstreamRequest.Additions(
       authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call), requestID: call.requestID,
-      pathRest: call.pathRest, target: target)
+      pathRest: call.pathRest, target: target, dropsMCPSessionID: call.isModern)
     UpstreamRequest.write(
       to: &x.upstreamHead, head: x.request, input: x.requestBytes, route: route, additions: additions)
     setDisconnectRules(x, call, route)
@@ -188,7 +194,7 @@ extension DataLoop: ExchangeHandler {
   private func setDisconnectRules(_ x: Exchange, _ call: Call, _ route: Route) {
     guard route.isMCP else { return }
     if call.evidence.verb == .post {
-      x.onClientGone = call.isModern || call.message == nil ? .abortUpstream : .drainUpstream
+      x.onClientGone = call.isModern ? .abortUpstream : .drainUpstream
       if call.isModern { x.endOfInput = .isDisconnect }
     } else {
       x.endOfInput = .isDisconnect

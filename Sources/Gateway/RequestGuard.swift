@@ -43,7 +43,7 @@ enum RequestGuard {
   /// Rules for own endpoints that change something (`POST /auth/logout`): only pages of this very origin, or no page at all.
   static func checkOwnEndpoint(_ evidence: CallerEvidence) -> Refusal? {
     if evidence.origin == .foreign { return .foreignOrigin }
-    if evidence.hasAllowedOrigin { return nil }
+    if evidence.hasAllowedOrigin { return evidence.verb == .get ? nil : .foreignOrigin }
     switch evidence.site {
     case .absent, .sameOrigin: return nil
     case .none: return evidence.verb == .get ? nil : .crossSite

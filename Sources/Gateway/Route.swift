@@ -30,6 +30,8 @@ final class Route: Sendable {
   let fixedFields: [UInt8]
   /// What the path prefix is replaced by, without a trailing slash.
   let upstreamPath: [UInt8]
+  /// The configured path ended with a slash: kept where nothing follows the prefix.
+  let upstreamEndsWithSlash: Bool
 
   init(
     index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization, needsSession: Bool, isMCP: Bool,
@@ -48,6 +50,7 @@ final class Route: Sendable {
     self.passCookies = passCookies.map { Array($0.utf8) }
     self.passResponseFields = passResponseFields.map { ASCII.lowercased($0) }
     fixedFields = Array("Host: \(upstream.authority)\r\nVia: 1.1 coatcheck\r\n".utf8)
+    upstreamEndsWithSlash = upstream.path.hasSuffix("/")
     var prefix = upstream.path
     while prefix.hasSuffix("/") { prefix.removeLast() }
     upstreamPath = Array(prefix.utf8)

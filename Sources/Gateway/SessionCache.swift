@@ -16,21 +16,24 @@ struct SessionCache {
     /// A ticket that was replaced at a step-up is asked for anew from here on: how long it still leads to its session is the control
     /// loop's to say.
     let recheckAt: Timestamp?
-    /// The generation for which a background refresh was asked already.
-    var refreshAskedAt: UInt64 = .max
+    /// When the control loop may be asked again to refresh ahead of time.
+    var nextRefreshAsk = Timestamp(milliseconds: 0)
 
     init(snapshot: SessionSnapshot, lastSeen: Timestamp, recheckAt: Timestamp?) {
       self.snapshot = snapshot
       self.lastSeen = lastSeen
       self.recheckAt = recheckAt
-      lastReported = lastSeen
+      lastReported = snapshot.lastSeen
     }
   }
 
   private var entries: [TicketHash: Entry] = [:]
   /// Tickets that stand for another session's ticket since a step-up, so a change finds them too.
   private var aliases: [TicketHash: [TicketHash]] = [:]
+  /// Sessions that ended a moment ago: an answer of the control loop that was on its way then must not bring one back.
+  private var ended: [TicketHash: Timestamp] = [:]
   private let capacity: Int
+  private static let endedMemory = Duration.seconds(60)
   private let quietPeriod: Duration = .seconds(300)
 
   init(capacity: Int = 100_000) { self.capacity = capacity }
@@ -45,7 +48,10 @@ struct SessionCache {
   }
 
   /// Remembers a session under the ticket it was asked by.
-  mutating func insert(_ snapshot: SessionSnapshot, ticket: TicketHash, now: Timestamp) -> Entry {
+  ///
+  /// - Returns: nil when the session ended meanwhile.
+  mutating func insert(_ snapshot: SessionSnapshot, ticket: TicketHash, now: Timestamp) -> Entry? {
+    if ended[snapshot.hash] != nil { return nil }
     if entries.count >= capacity { makeRoom(now: now) }
     if ticket != snapshot.hash, entries[ticket] == nil { aliases[snapshot.hash, default: []].append(ticket) }
     let recheckAt = ticket == snapshot.hash ? nil : now + .seconds(30)
@@ -62,7 +68,14 @@ struct SessionCache {
     }
   }
 
-  /// Forgets a session that ended, under all its tickets.
+  /// Forgets a session that ended or was replaced, under all its tickets, for good.
+  mutating func end(_ session: TicketHash, now: Timestamp) {
+    if ended.count >= 4096 { ended = ended.filter { now - $0.value < SessionCache.endedMemory } }
+    ended[session] = now
+    remove(session)
+  }
+
+  /// Forgets a session; it is asked for anew when it is needed.
   mutating func remove(_ session: TicketHash) {
     entries[session] = nil
     for ticket in aliases.removeValue(forKey: session) ?? [] { entries[ticket] = nil }

@@ -18,6 +18,8 @@ enum UpstreamRequest {
     var pathRest: Range<Int>
     /// Instead of the request's own target.
     var target: String?
+    /// Revisions since 2026-07-28 have no sessions.
+    var dropsMCPSessionID: Bool
   }
 
   /// - Parameter out: receives request line and field lines, without the empty line.
@@ -30,12 +32,20 @@ enum UpstreamRequest {
     out.append("X-Request-ID: ")
     out.append(hex: additions.requestID)
     out.append("\r\n")
+    let choosesCoding = route.isMCP && route.authorization == .bearer
     for slot in head.fields where passes(slot) {
+      if slot.id == .acceptEncoding && choosesCoding { continue }
+      if slot.id == .mcpSessionID && additions.dropsMCPSessionID { continue }
       // Name, colon, value as they came: a field the proxy does not know passes byte for byte.
       out.append(from: input, slot.name)
       out.append(": ")
       out.append(from: input, slot.value)
       out.append("\r\n")
+    }
+    if choosesCoding, head.contains(.acceptEncoding) {
+      // Only what can be looked into: an answer in another coding could hide a demand for consent.
+      let takesGzip = Negotiation.quality(ofCoding: "gzip", in: head, input) > 0
+      out.append((takesGzip ? "Accept-Encoding: gzip\r\n" : "Accept-Encoding: identity\r\n") as StaticString)
     }
     if !route.passCookies.isEmpty { writeCookies(to: &out, head: head, input: input, names: route.passCookies) }
     out.append(additions.authorization)
@@ -54,6 +64,7 @@ enum UpstreamRequest {
     }
     let before = out.count
     out.append(route.upstreamPath)
+    if additions.pathRest.isEmpty, route.upstreamEndsWithSlash { out.append(UInt8(ascii: "/")) }
     out.append(from: input, additions.pathRest)
     if out.count == before { out.append(UInt8(ascii: "/")) }
     if let query = head.query {

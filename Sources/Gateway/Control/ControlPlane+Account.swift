@@ -37,6 +37,7 @@ extension ControlPlane {
     case .none:
       let login: JSONValue = .string(policy.publicURL + "/auth/login")
       return .json(401, JSONValue.object(["signed_in": false, "login_url": login]).serialized())
+        .adding("WWW-Authenticate", cookies.challenge(realm: policy.publicURL))
     case .session(let session):
       var members: [(String, JSONValue)] = [
         ("signed_in", true), ("sub", .string(session.user.subject)), ("name", .string(displayName(session))),
@@ -84,7 +85,9 @@ extension ControlPlane {
   /// provider's own sign-out (OpenID Connect RP-Initiated Logout 1.0).
   func logout(_ request: OwnRequest) async -> OwnResponse {
     let clear = cookies.expiredSession()
-    guard let found = await currentSession(request).session, let session = await end(found.hash) else {
+    let current = await currentSession(request)
+    if case .unavailable = current { return unavailable(request) }
+    guard let found = current.session, let session = await end(found.hash) else {
       return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear)
     }
     metrics.signOuts += 1

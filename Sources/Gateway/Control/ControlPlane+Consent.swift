@@ -6,7 +6,7 @@ internal import OAuth
 internal import Sessions
 
 /// A refused call's link: what it takes to ask the person, kept under a random id that only leads somewhere for the same person.
-struct Continuation: Sendable {
+struct Continuation: Sendable, Hashable {
   var consent: SignInAttempt.Consent
   /// Where the person goes when it is done.
   var returnTo: String
@@ -80,7 +80,8 @@ extension ControlPlane {
   /// Sends a person straight to the provider for what a route asked: the way of a page that navigates.
   func askDirectly(_ consent: SignInAttempt.Consent, returnTo: String, request: OwnRequest) async -> OwnResponse {
     switch await currentSession(request) {
-    case .session(let session): await ask(consent, of: session, returnTo: returnTo, request)
+    case .session(let session):
+      await ask(consent, of: session, returnTo: safeReturn(returnTo, otherwise: "/auth/?done=consent"), request)
     case .unavailable: unavailable(request)
     case .none: .seeOther("/auth/login?return_to=" + PercentEncoding.encode(returnTo))
     }

@@ -63,6 +63,7 @@ extension ControlPlane {
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
     } else {
       metrics.signIns += 1
+      rounds.forget(user: user.digest)
       log.signedIn(user, requestID: request.requestID)
     }
     return OwnResponse.seeOther(arrival.attempt.returnTo)

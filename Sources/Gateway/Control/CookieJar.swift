@@ -27,6 +27,17 @@ struct CookieJar: Sendable {
     self.attemptLifetime = Int(attemptLifetime.components.seconds)
   }
 
+  /// RFC 9110 §11.6.1 wants a challenge on 401. It is not `Bearer`: that would start an OAuth client that can get nowhere here.
+  func challenge(realm: String) -> String {
+    "Cookie realm=\"\(realm)\", form-action=\"/auth/login\", cookie-name=\"\(sessionName)\""
+  }
+
+  /// Whether a `Set-Cookie` value names one of our cookies: an upstream may not plant them.
+  func isOwn(_ setCookie: String) -> Bool {
+    let name = setCookie.prefix { $0 != "=" && $0 != ";" }.filter { $0 != " " }
+    return name == sessionName || name.hasPrefix(attemptPrefix)
+  }
+
   /// No `Max-Age`: the cookie ends with the browser, the session ends at the server.
   func session(_ ticket: Secret) -> String {
     "\(sessionName)=\(ticket.reveal())\(attributes); SameSite=\(sameSite)"

@@ -14,8 +14,10 @@ enum SecurityFields {
     let forms = (["'self'"] + formTargets).joined(separator: " ")
     let policy =
       "default-src 'none'; style-src '\(styleHash)'; form-action \(forms); base-uri 'none'; frame-ancestors 'none'"
-    return noStore + [
-      ("Content-Security-Policy", policy), ("X-Frame-Options", "DENY"), ("Vary", "Cookie"),
+    return [
+      ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
+      // Not `no-referrer`: with it a browser sends `Origin: null` with our own sign-out form.
+      ("Referrer-Policy", "same-origin"), ("Content-Security-Policy", policy), ("X-Frame-Options", "DENY"), ("Vary", "Cookie"),
       ("Cross-Origin-Opener-Policy", "same-origin"), ("Permissions-Policy", "interest-cohort=()"),
     ]
   }

@@ -115,7 +115,11 @@ struct SignIn: Sendable {
         code: code, redirectURI: settings.redirectURI, codeVerifier: attempt.codeVerifier, resource: attempt.resource)
       guard let idToken = tokens.idToken else { throw OAuthError.idToken(.missing) }
       var expectation = IDTokenExpectation(nonce: attempt.nonce, accessToken: tokens.accessToken)
-      if case .consent(let consent) = attempt.purpose { expectation.maxAge = consent.maxAge.map { .seconds($0) } }
+      expectation.code = code
+      if case .consent(let consent) = attempt.purpose {
+        expectation.maxAge = consent.maxAge.map { .seconds($0) }
+        expectation.requiredACRValues = consent.acrValues
+      }
       let claims = try await provider.validate(idToken: idToken, expecting: expectation)
       return Arrival(attempt: attempt, claims: claims, tokens: tokens)
     } catch let error as OAuthError {

@@ -14,7 +14,7 @@ struct SignInAttempt: Sendable {
     case consent(Consent)
   }
 
-  struct Consent: Sendable, Equatable {
+  struct Consent: Sendable, Hashable {
     /// The session that asked.
     var session: TicketHash
     /// Who asked, as `UserKey.digest`: the same person must come back.
