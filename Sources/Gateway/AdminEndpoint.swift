@@ -21,7 +21,9 @@ final class AdminEndpoint: ExchangeHandler {
   func stop() { server?.stop() }
 
   func received(_ x: Exchange) {
-    guard x.request.method == .get || x.request.method == .head else { return reply(x, 405, "method not allowed\n") }
+    guard x.request.method == .get || x.request.method == .head else {
+      return reply(x, 405, "method not allowed\n")
+    }
     let path = x.requestBytes.string(x.request.path)
     switch path {
     case "/healthz": reply(x, 200, "ok\n")
@@ -40,7 +42,9 @@ final class AdminEndpoint: ExchangeHandler {
     loop.spawn {
       let (status, text) = await question(control)
       me.loop.execute {
-        guard let (x, sequence) = me.value.waiting.removeValue(forKey: id), x.sequence == sequence else { return }
+        guard let (x, sequence) = me.value.waiting.removeValue(forKey: id), x.sequence == sequence else {
+          return
+        }
         me.value.reply(x, status, text)
       }
     }
@@ -49,7 +53,9 @@ final class AdminEndpoint: ExchangeHandler {
   private func reply(_ x: Exchange, _ status: Int, _ text: String) {
     x.respond(
       status: status,
-      fields: { $0.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n") },
+      fields: {
+        $0.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n")
+      },
       body: Array(text.utf8))
   }
 

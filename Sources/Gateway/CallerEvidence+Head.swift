@@ -40,7 +40,8 @@ extension CallerEvidence {
       origin = head.only(.origin).map { policy.judge(buffer, $0) } ?? .foreign
     }
     if let slot = head.first(.contentType) {
-      content = head.count(of: .contentType) == 1 && CallerEvidence.isJSON(buffer, slot.value) ? .json : .other
+      content =
+        head.count(of: .contentType) == 1 && CallerEvidence.isJSON(buffer, slot.value) ? .json : .other
     }
     if let slot = head.first(.accept) { acceptsHTML = buffer.find("text/html", in: slot.value) != nil }
     if let slot = head.first(.xRequestedWith) {

@@ -49,7 +49,8 @@ struct CredentialSlots: Sendable {
     let credentials = slots.enumerated().map { index, slot in
       session.tokens[slot.key].map { token in
         SessionSnapshot.Credential(
-          line: Array("Authorization: Bearer \(token.secret.reveal())\r\n".utf8), softExpiry: token.softExpiry,
+          line: Array("Authorization: Bearer \(token.secret.reveal())\r\n".utf8),
+          softExpiry: token.softExpiry,
           expiry: token.hardExpiry, scopes: scopes(of: session, slot: index), token: token.secret)
       }
     }
@@ -77,7 +78,8 @@ struct CredentialSlots: Sendable {
       extra[key(consentSlot)] = ScopeList.union(extra[key(consentSlot)] ?? [], consent.scopes)
     }
     let token = TokenGrant(
-      accessToken: tokens.accessToken, expiresIn: tokens.expiresIn, refreshIn: tokens.refreshIn, scopes: tokens.scope)
+      accessToken: tokens.accessToken, expiresIn: tokens.expiresIn, refreshIn: tokens.refreshIn,
+      scopes: tokens.scope)
     var fresh: [ResourceKey: TokenGrant] = [:]
     for key in keys(ofCodeTokenFor: consentSlot, arrival) { fresh[key] = token }
     let claims = arrival.claims
@@ -86,7 +88,8 @@ struct CredentialSlots: Sendable {
       profile: UserProfile(
         name: claims.name, username: claims.preferredUsername, email: claims.email,
         claims: claims.selected(sessionClaims).serialized()),
-      authTime: claims.authTime, idToken: tokens.idToken, refreshToken: tokens.refreshToken, grantedScopes: granted,
+      authTime: claims.authTime, idToken: tokens.idToken, refreshToken: tokens.refreshToken,
+      grantedScopes: granted,
       tokens: fresh, extraScopes: extra, sid: claims.sid, loginHint: claims.loginHint)
   }
 

@@ -19,12 +19,15 @@ extension DataLoop {
         .page(
           plain.status,
           Pages.problem(
-            title: plain.title, explanation: plain.explanation, requestID: hex(call.requestID), action: action)))
+            title: plain.title, explanation: plain.explanation, requestID: hex(call.requestID), action: action
+          )))
     }
     var response = OwnResponse(
       status: plain.status, fields: [("Content-Type", "application/json")] + SecurityFields.api,
       body: denialBody(denial, call: call, x))
-    if plain.status == 401 { response.fields.append(("WWW-Authenticate", shared.cookies.challenge(realm: shared.publicURL))) }
+    if plain.status == 401 {
+      response.fields.append(("WWW-Authenticate", shared.cookies.challenge(realm: shared.publicURL)))
+    }
     if plain.status == 405 { response.fields.append(("Allow", "GET, POST, DELETE, OPTIONS")) }
     if let seconds = plain.retryAfter { response.fields.append(("Retry-After", String(seconds))) }
     answer(x, call, response)
@@ -34,7 +37,8 @@ extension DataLoop {
   /// counts: an MCP client must never meet a redirect.
   private func navigationTarget(of denial: Denial, _ x: Exchange, _ call: Call) -> String? {
     guard case .loginRequired = denial else { return nil }
-    let navigates = call.route?.isMCP == true ? call.evidence.isDeclaredNavigation : call.evidence.isNavigation
+    let navigates =
+      call.route?.isMCP == true ? call.evidence.isDeclaredNavigation : call.evidence.isNavigation
     return navigates ? loginURL(x, call, isAbsolute: false) : nil
   }
 
@@ -102,7 +106,8 @@ extension DataLoop {
       metrics.refusedByGuard &+= 1
       return deny(x, call, .foreignOrigin)
     }
-    let requested = x.request.first(.accessControlRequestHeaders).map { x.requestBytes.string($0.value) } ?? ""
+    let requested =
+      x.request.first(.accessControlRequestHeaders).map { x.requestBytes.string($0.value) } ?? ""
     let lines = shared.crossOrigin.preflight(for: call.evidence.origin, requestedFields: requested)
     call.phase = .answered
     x.respond(status: 204, fields: { $0.append(lines) }, body: [])

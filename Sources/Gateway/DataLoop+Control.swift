@@ -1,7 +1,7 @@
 internal import Basics
 internal import Consent
-internal import Sessions
 internal import Reactor
+internal import Sessions
 internal import Wire
 
 /// What the control loop answers to a waiting exchange.
@@ -56,7 +56,8 @@ extension DataLoop {
 
   /// Goes on where the exchange stopped.
   func resume(_ id: UInt64, _ reply: ControlReply) {
-    guard let x = waiting.removeValue(forKey: id)?.exchange, let call = x.context as? Call, call.requestID == id,
+    guard let x = waiting.removeValue(forKey: id)?.exchange, let call = x.context as? Call,
+      call.requestID == id,
       call.phase == .awaitingControl
     else { return }
     switch reply {
@@ -89,7 +90,9 @@ extension DataLoop {
     case .token(let snapshot):
       call.hasFollowed = false
       sessions.update(snapshot)
-      guard slot < snapshot.credentials.count, let credential = snapshot.credentials[slot] else { return deny(x, call, .loginRequired) }
+      guard slot < snapshot.credentials.count, let credential = snapshot.credentials[slot] else {
+        return deny(x, call, .loginRequired)
+      }
       call.credential = credential
       checkScopes(x, call, route, credential)
     case .signInRequired: deny(x, call, .loginRequired)

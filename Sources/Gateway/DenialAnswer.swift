@@ -18,7 +18,8 @@ struct DenialAnswer: Sendable {
       self.init(401, "login_required", 1001, "Please sign in", "Sign in to go on.")
     case .consentRequired(let scopes, _, let detail):
       let what = scopes.isEmpty ? detail : "It asks for: \(scopes.joined(separator: " "))."
-      self.init(403, "consent_required", 1002, "Your consent is needed", "The server needs your consent. \(what)")
+      self.init(
+        403, "consent_required", 1002, "Your consent is needed", "The server needs your consent. \(what)")
     case .consentExhausted(let scopes):
       let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
       self.init(
@@ -29,7 +30,8 @@ struct DenialAnswer: Sendable {
         403, "consent_blocked", 1004, "An administrator has to allow this",
         "You cannot allow this yourself. \(detail)")
     case .foreignOrigin:
-      self.init(403, "origin_not_allowed", 1010, "Not allowed from there", "This origin may not call this server.")
+      self.init(
+        403, "origin_not_allowed", 1010, "Not allowed from there", "This origin may not call this server.")
     case .crossSite:
       self.init(
         403, "cross_site_request", 1011, "Not allowed from there",
@@ -38,7 +40,8 @@ struct DenialAnswer: Sendable {
       self.init(
         415, "content_type_not_json", 1012, "Unsupported content type", "Send JSON-RPC as application/json.")
     case .methodNotAllowed:
-      self.init(405, "method_not_allowed", 1013, "Method not allowed", "This address does not know that method.")
+      self.init(
+        405, "method_not_allowed", 1013, "Method not allowed", "This address does not know that method.")
     case .noRoute:
       self.init(404, "no_route", 1014, "Nothing here", "No server is configured for this address.")
     case .ambiguousPath:
@@ -50,9 +53,11 @@ struct DenialAnswer: Sendable {
     case .invalidMessage(let detail):
       self.init(400, "invalid_message", -32600, "Invalid message", detail)
     case .unknownMCPSession:
-      self.init(404, "session_not_found", 1016, "Session not found", "Start a new MCP session with initialize.")
+      self.init(
+        404, "session_not_found", 1016, "Session not found", "Start a new MCP session with initialize.")
     case .bodyTooLarge:
-      self.init(413, "body_too_large", 1017, "Too large", "The request body is larger than this server takes.")
+      self.init(
+        413, "body_too_large", 1017, "Too large", "The request body is larger than this server takes.")
     case .providerUnavailable(let retryAfter):
       self.init(
         503, "provider_unavailable", 1020, "The sign-in service does not answer",
@@ -65,7 +70,8 @@ struct DenialAnswer: Sendable {
     case .upstreamUnreachable:
       self.init(502, "upstream_unreachable", 1030, "The server cannot be reached", "Try again in a moment.")
     case .upstreamTimeout:
-      self.init(504, "upstream_timeout", 1031, "The server does not answer", "It took too long. Try again later.")
+      self.init(
+        504, "upstream_timeout", 1031, "The server does not answer", "It took too long. Try again later.")
     case .upstreamBroken:
       self.init(
         502, "upstream_broken", 1032, "The server's answer was broken",
@@ -74,7 +80,8 @@ struct DenialAnswer: Sendable {
       self.init(503, "upstream_overloaded", 1033, "The server is busy", "Try again in a moment.")
       retryAfter = 1
     case .upstreamRedirect:
-      self.init(502, "upstream_redirect", 1034, "The server pointed elsewhere", "Its redirect was not followed.")
+      self.init(
+        502, "upstream_redirect", 1034, "The server pointed elsewhere", "Its redirect was not followed.")
     case .storeUnavailable:
       self.init(
         503, "session_store_unavailable", 1040, "Sessions cannot be read at the moment",
@@ -84,7 +91,8 @@ struct DenialAnswer: Sendable {
       self.init(503, "stopping", 1041, "This server is restarting", "Try again in a moment.")
       retryAfter = 1
     case .malformedRequest(let status):
-      self.init(status, "malformed_request", 1042, "Bad request", "The request was broken or came too slowly.")
+      self.init(
+        status, "malformed_request", 1042, "Bad request", "The request was broken or came too slowly.")
     }
   }
 

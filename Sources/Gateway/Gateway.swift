@@ -75,8 +75,10 @@ public final class Gateway: Sendable {
     logger.notice(
       "ready",
       metadata: [
-        "listen": .string(configuration.listen.description), "public_url": .string(configuration.publicURL.origin),
-        "routes": .string(configuration.routes.map(\.path).joined(separator: " ")), "loops": .string(String(count)),
+        "listen": .string(configuration.listen.description),
+        "public_url": .string(configuration.publicURL.origin),
+        "routes": .string(configuration.routes.map(\.path).joined(separator: " ")),
+        "loops": .string(String(count)),
       ])
     // Asked early, so that the first person does not wait for it; a failure is told in the log and tried again when needed.
     controlLoop.spawn { await parts.control.warmUp() }
@@ -127,7 +129,9 @@ public final class Gateway: Sendable {
       allowPeer: { peer in isTLS || peer.isLoopback || trusted.contains { $0.contains(peer) } })
     data.server = server
     let address = SocketAddress(bytes: configuration.listen.bytes, port: configuration.listen.port)
-    do { try server.listen(on: address) } catch { throw StartError(description: "listen: \(error)", isConfiguration: false) }
+    do { try server.listen(on: address) } catch {
+      throw StartError(description: "listen: \(error)", isConfiguration: false)
+    }
     data.start()
     return bound
   }
@@ -152,7 +156,9 @@ public final class Gateway: Sendable {
       let server = HTTPServer(loop: self.controlLoop, handler: endpoint)
       endpoint.server = server
       let address = SocketAddress(bytes: admin.listen.bytes, port: admin.listen.port)
-      do { try server.listen(on: address) } catch { throw StartError(description: "admin.listen: \(error)", isConfiguration: false) }
+      do { try server.listen(on: address) } catch {
+        throw StartError(description: "admin.listen: \(error)", isConfiguration: false)
+      }
       return LoopBound(endpoint, on: self.controlLoop)
     }
     running.withLock { $0.admin = endpoint }

@@ -45,7 +45,9 @@ public struct OnlineCheck: Sendable {
     return findings
   }
 
-  private func client(_ loop: EventLoop, _ blocking: BlockingPool, caFile: String?) throws(ReactorError) -> HTTPClient {
+  private func client(_ loop: EventLoop, _ blocking: BlockingPool, caFile: String?) throws(ReactorError)
+    -> HTTPClient
+  {
     var settings = HTTPClientSettings(tls: try TLSClientContext(caFile: caFile))
     settings.connectTimeout = configuration.timeouts.connect
     settings.timeout = .seconds(10)
@@ -57,7 +59,8 @@ public struct OnlineCheck: Sendable {
     let isFit = configuration.publicURL.isSecure || configuration.publicURL.isLoopback
     return Finding(
       level: isFit ? .ok : .error, subject: "redirect URI",
-      text: isFit ? "register \(uri) at the provider (type: web)" : "\(uri) is not https: providers refuse it")
+      text: isFit ? "register \(uri) at the provider (type: web)" : "\(uri) is not https: providers refuse it"
+    )
   }
 
   // MARK: Provider
@@ -76,7 +79,10 @@ public struct OnlineCheck: Sendable {
       return [Finding(level: .error, subject: "discovery", text: "\(url): \(error)")]
     }
     guard response.status == 200, let document = try? JSONValue.parse(response.body) else {
-      return [Finding(level: .error, subject: "discovery", text: "\(url) answered \(response.status) without a document")]
+      return [
+        Finding(
+          level: .error, subject: "discovery", text: "\(url) answered \(response.status) without a document")
+      ]
     }
     var findings = [clock(response)]
     let named = document["issuer"]?.string ?? ""
@@ -85,7 +91,8 @@ public struct OnlineCheck: Sendable {
       named == issuer || isTemplate
         ? Finding(level: .ok, subject: "discovery", text: "issuer \(named)")
         : Finding(
-          level: .error, subject: "discovery", text: "the document names the issuer \(named), configured is \(issuer)"))
+          level: .error, subject: "discovery",
+          text: "the document names the issuer \(named), configured is \(issuer)"))
     findings += features(document)
     if let text = document["token_endpoint"]?.string, let endpoint = URLReference(text) {
       findings.append(await tokenEndpoint(endpoint, client))
@@ -104,11 +111,13 @@ public struct OnlineCheck: Sendable {
     if let scopes = document["scopes_supported"]?.strings {
       for scope in configuration.oidc.scope where !scopes.contains(scope) {
         findings.append(
-          Finding(level: .warning, subject: "oidc.scope", text: "the provider does not list \(scope) as supported"))
+          Finding(
+            level: .warning, subject: "oidc.scope", text: "the provider does not list \(scope) as supported"))
       }
     }
     let method = configuration.oidc.tokenEndpointAuthMethod.rawValue
-    if let supported = document["token_endpoint_auth_methods_supported"]?.strings, !supported.contains(method) {
+    if let supported = document["token_endpoint_auth_methods_supported"]?.strings, !supported.contains(method)
+    {
       findings.append(
         Finding(
           level: .error, subject: "oidc.token_endpoint_auth_method",
@@ -134,7 +143,8 @@ public struct OnlineCheck: Sendable {
     do {
       let response = try await client.send(
         FetchRequest(
-          method: "POST", url: url, fields: [("Content-Type", "application/x-www-form-urlencoded")], body: []))
+          method: "POST", url: url, fields: [("Content-Type", "application/x-www-form-urlencoded")], body: [])
+      )
       let isThere = response.status < 500
       return Finding(
         level: isThere ? .ok : .error, subject: "token endpoint", text: "\(url) answers \(response.status)")
@@ -152,9 +162,11 @@ public struct OnlineCheck: Sendable {
     }
     do {
       let response = try await client.send(
-        FetchRequest(method: "GET", url: url, fields: [("Accept", "application/json, text/event-stream")], body: []))
+        FetchRequest(
+          method: "GET", url: url, fields: [("Accept", "application/json, text/event-stream")], body: []))
       return Finding(
-        level: response.status < 500 ? .ok : .warning, subject: subject, text: "\(url) answers \(response.status)")
+        level: response.status < 500 ? .ok : .warning, subject: subject,
+        text: "\(url) answers \(response.status)")
     } catch {
       return Finding(level: .error, subject: subject, text: "\(url): \(error)")
     }

@@ -12,7 +12,9 @@ enum OwnEndpoints {
     hasPrefix(buffer, path, "/auth") || hasPrefix(buffer, path, "/.well-known")
   }
 
-  private static func hasPrefix(_ buffer: borrowing Buffer, _ path: Range<Int>, _ prefix: StaticString) -> Bool {
+  private static func hasPrefix(_ buffer: borrowing Buffer, _ path: Range<Int>, _ prefix: StaticString)
+    -> Bool
+  {
     guard buffer.hasPrefix(path, prefix) else { return false }
     let end = path.lowerBound + prefix.utf8CodeUnitCount
     return end == path.upperBound || buffer[end] == UInt8(ascii: "/")
@@ -22,7 +24,9 @@ enum OwnEndpoints {
 extension DataLoop {
   /// A request to one of the own endpoints: read its small body, then let the control loop answer.
   func ownEndpoint(_ x: Exchange, _ call: Call) {
-    if call.evidence.verb == .options, x.request.contains(.accessControlRequestMethod) { return preflight(x, call) }
+    if call.evidence.verb == .options, x.request.contains(.accessControlRequestMethod) {
+      return preflight(x, call)
+    }
     if let refusal = refusalOfOwnEndpoint(x, call) {
       metrics.refusedByGuard &+= 1
       return deny(x, call, Denial(refusal))
@@ -49,8 +53,11 @@ extension DataLoop {
   func ownRequest(_ x: Exchange, _ call: Call) -> OwnRequest {
     OwnRequest(
       method: x.requestBytes.string(x.request.methodRange), path: x.requestBytes.string(x.request.path),
-      query: x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) }?.map { ($0.0, $0.1) } ?? [],
-      cookies: Cookies.all(in: x.request, x.requestBytes), body: x.withBody { $0.array($1) }, evidence: call.evidence,
+      query: x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) }?.map {
+        ($0.0, $0.1)
+      } ?? [],
+      cookies: Cookies.all(in: x.request, x.requestBytes), body: x.withBody { $0.array($1) },
+      evidence: call.evidence,
       refererPath: refererPath(x), clientAddress: x.peer.host, requestID: hex(call.requestID))
   }
 }

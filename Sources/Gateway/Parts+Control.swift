@@ -45,15 +45,18 @@ extension Gateway {
     let signIn = SignIn(
       provider: provider, store: store,
       settings: SignIn.Settings(
-        redirectURI: configuration.redirectURI, issuer: configuration.oidc.issuer.text, scope: configuration.oidc.scope,
+        redirectURI: configuration.redirectURI, issuer: configuration.oidc.issuer.text,
+        scope: configuration.oidc.scope,
         routeScopes: routes.all.reduce([]) { ScopeList.union($0, $1.scope) },
         resource: slots.slots.first?.resource, acrValues: configuration.oidc.acrValues,
         prompt: configuration.oidc.prompt, cookies: cookies), clock: Timestamp.now)
     return ControlPlane(
       loop: controlLoop,
       policy: ControlPlane.Policy(
-        idleTimeout: policy.idleTimeout, absoluteTimeout: policy.absoluteTimeout, touchInterval: policy.touchInterval,
-        revokesOnLogout: configuration.tokens.revokeOnLogout, linkLifetime: configuration.consent.linkLifetime,
+        idleTimeout: policy.idleTimeout, absoluteTimeout: policy.absoluteTimeout,
+        touchInterval: policy.touchInterval,
+        revokesOnLogout: configuration.tokens.revokeOnLogout,
+        linkLifetime: configuration.consent.linkLifetime,
         publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI,
         callbackPath: configuration.oidc.redirectPath),
       routes: routes, cookies: cookies, log: log, signIn: signIn, provider: provider, authority: authority,
@@ -95,7 +98,8 @@ extension Gateway {
         if databaseExists {
           throw StartError(
             description:
-              "the sealing key \(ownKeyFile) is missing: put it back, or remove the session database to sign everybody out")
+              "the sealing key \(ownKeyFile) is missing: put it back, or remove the session database to sign everybody out"
+          )
         }
         do { try SealingKey.make().write(newFile: ownKeyFile) } catch {
           throw StartError(description: "session.encryption_key_files: \(error)")
@@ -111,7 +115,9 @@ extension Gateway {
         throw StartError(description: "session.encryption_key_files[\(index)] \(file): \(error)")
       }
     }
-    guard let current = keys.first else { throw StartError(description: "session.encryption_key_files: no key") }
+    guard let current = keys.first else {
+      throw StartError(description: "session.encryption_key_files: no key")
+    }
     return Sealer(current: current, older: Array(keys.dropFirst()))
   }
 }

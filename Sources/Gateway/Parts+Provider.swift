@@ -26,7 +26,8 @@ extension Gateway {
       do {
         return .privateKeyJWT(
           try ClientAssertionKey(
-            pem: pem, algorithm: configuration.oidc.signingAlg.flatMap { SigningAlgorithm(rawValue: $0.rawValue) },
+            pem: pem,
+            algorithm: configuration.oidc.signingAlg.flatMap { SigningAlgorithm(rawValue: $0.rawValue) },
             keyID: configuration.oidc.keyID, certificatePEM: certificate))
       } catch {
         throw StartError(description: "oidc.private_key_file: \(error)")

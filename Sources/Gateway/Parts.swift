@@ -32,7 +32,8 @@ struct Parts: Sendable {
     settings.responseHeadersTimeout = configuration.timeouts.responseHeaders
     settings.bodyStallTimeout = configuration.timeouts.responseHeaders
     settings.idleTimeout = configuration.timeouts.upstreamIdle
-    settings.maxConnections = max(1, (configured.maxConnections ?? configuration.limits.upstreamConnections) / share)
+    settings.maxConnections = max(
+      1, (configured.maxConnections ?? configuration.limits.upstreamConnections) / share)
     settings.maxWaiting = max(1, configuration.limits.upstreamWaiting / share)
     settings.headLimits.headBytes = configuration.limits.headerBytes.bytes
     settings.headLimits.fieldCount = configuration.limits.headerFields
@@ -54,25 +55,30 @@ extension Gateway {
     let provider = try makeProvider(log)
     let store = try await openStore()
     let control = makeControl(
-      log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider, store: store)
+      log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider, store: store
+    )
     let rounds = control.rounds
     let publicURL = configuration.publicURL
     let shared = SharedState(
-      routes: routes, origins: OriginPolicy(own: publicURL.origin, allowed: configuration.csrf.allowedOrigins),
+      routes: routes,
+      origins: OriginPolicy(own: publicURL.origin, allowed: configuration.csrf.allowedOrigins),
       crossOrigin: CrossOrigin(allowed: configuration.csrf.allowedOrigins), cookies: cookies,
       publicURL: publicURL.origin, publicAuthority: publicURL.authority, isSecure: publicURL.isSecure,
       trustedProxies: configuration.trustedProxies.compactMap { CIDRBlock(text: $0.text) },
       limits: InspectionLimits(
-        requestBody: configuration.limits.bufferedBody.bytes, answerBody: configuration.limits.inspectedBody.bytes,
+        requestBody: configuration.limits.bufferedBody.bytes,
+        answerBody: configuration.limits.inspectedBody.bytes,
         event: configuration.streams.maxEventBytes.bytes, keepAlive: configuration.streams.keepAlive,
         maxRequestBody: UInt64(configuration.limits.requestBody.bytes)),
       mcpSessions: MCPSessionBindings(), consentRounds: rounds,
       watch: ConsentWatch(
-        providerOrigins: [configuration.oidc.issuer.origin], maxBytes: configuration.limits.inspectedBody.bytes,
+        providerOrigins: [configuration.oidc.issuer.origin],
+        maxBytes: configuration.limits.inspectedBody.bytes,
         consentCodes: configuration.consent.codes),
       requiresPreConsent: configuration.consent.requirePreConsent, control: control)
     return Parts(
-      shared: shared, control: control, homes: homes, tls: try makeServerTLS(), upstreamTLS: try makeUpstreamTLS(),
+      shared: shared, control: control, homes: homes, tls: try makeServerTLS(),
+      upstreamTLS: try makeUpstreamTLS(),
       serverLimits: makeServerLimits(), serverTimeouts: makeServerTimeouts(),
       logFormat: configuration.log.format == .json ? .json : .text, configuration: configuration)
   }
@@ -83,7 +89,8 @@ extension Gateway {
       let isBearer = configured.authorization == .bearer
       let slot = isBearer ? slots.slot(scope: configured.scope, resource: configured.resource) : nil
       // The configuration was validated with the same rules, so both parse.
-      guard let prefix = RoutePath(configured.path), let upstream = URLReference(configured.upstream.text) else { continue }
+      guard let prefix = RoutePath(configured.path), let upstream = URLReference(configured.upstream.text)
+      else { continue }
       routes.append(
         Route(
           index: index, path: configured.path, prefix: prefix, upstream: upstream,
@@ -102,7 +109,9 @@ extension Gateway {
     identities += tls.certificates.map {
       TLSServerContext.Identity(certificateFile: $0.certificateFile, privateKeyFile: $0.privateKeyFile)
     }
-    do { return try TLSServerContext(identities: identities, minimum: tls.minVersion == .tls13 ? .tls13 : .tls12) } catch {
+    do {
+      return try TLSServerContext(identities: identities, minimum: tls.minVersion == .tls13 ? .tls13 : .tls12)
+    } catch {
       throw StartError(description: "tls: \(error)")
     }
   }
@@ -123,7 +132,8 @@ extension Gateway {
     var limits = ServerLimits()
     limits.head.headBytes = configuration.limits.headerBytes.bytes
     limits.head.fieldCount = configuration.limits.headerFields
-    limits.maxConnections = max(1, configuration.limits.connections / max(1, configuration.workers ?? Self.processorCount))
+    limits.maxConnections = max(
+      1, configuration.limits.connections / max(1, configuration.workers ?? Self.processorCount))
     return limits
   }
 

@@ -53,7 +53,8 @@ extension DataLoop {
     _ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool, dropsContentCoding: Bool
   ) {
     let context = AnswerRewrite.Context(
-      route: route, crossOrigin: shared.crossOrigin.lines(for: call.evidence.origin), isEventStream: isEventStream,
+      route: route, crossOrigin: shared.crossOrigin.lines(for: call.evidence.origin),
+      isEventStream: isEventStream,
       dropsContentCoding: dropsContentCoding, dropsMCPSessionID: call.isModern, cookies: shared.cookies,
       variesByOrigin: !shared.origins.allowed.isEmpty, strictTransport: shared.isSecure)
     x.clientHead.removeAll()
@@ -127,7 +128,10 @@ extension DataLoop {
       // A fresh token was refused as well: a server that names scopes the token does not have wants these.
       guard let need, let slot = route.credentialSlot else { return nil }
       let second = need.afterRefresh(granted: call.session?.snapshot.credentials[slot]?.scopes ?? [])
-      return after { second.kind == need.kind ? self.tokenRejectedForGood(x, call) : self.consentNeeded(x, call, route, second) }
+      return after {
+        second.kind == need.kind
+          ? self.tokenRejectedForGood(x, call) : self.consentNeeded(x, call, route, second)
+      }
     case .reauth: break
     case nil where x.answer.status == 401: break
     case nil:
@@ -141,7 +145,9 @@ extension DataLoop {
       guard let need else { return nil }
       return after { self.consentNeeded(x, call, route, need) }
     }
-    guard let slot = route.credentialSlot, let rejected = call.credential?.token, !call.hasReplayed, x.canReplay else {
+    guard let slot = route.credentialSlot, let rejected = call.credential?.token, !call.hasReplayed,
+      x.canReplay
+    else {
       return after { self.tokenRejectedForGood(x, call) }
     }
     call.hasReplayed = true
@@ -198,7 +204,8 @@ extension DataLoop {
     guard failure.isUpstreams else { return deny(x, call, Denial(failure)) }
     metrics.upstreamFailures &+= 1
     shared.control.log.upstreamFailed(
-      route: call.route?.path ?? "-", kind: "\(failure.kind)", detail: failure.detail, requestID: hex(call.requestID))
+      route: call.route?.path ?? "-", kind: "\(failure.kind)", detail: failure.detail,
+      requestID: hex(call.requestID))
     deny(x, call, Denial(failure))
   }
 
@@ -215,7 +222,9 @@ extension DataLoop {
     let ended = x.stats.endedAt ?? loop.now
     let micros = (ended.nanoseconds &- x.startedAt.nanoseconds) / 1000
     var upstream: UInt64 = 0
-    if let from = x.stats.forwardedAt, let to = x.stats.answeredAt { upstream = (to.nanoseconds &- from.nanoseconds) / 1000 }
+    if let from = x.stats.forwardedAt, let to = x.stats.answeredAt {
+      upstream = (to.nanoseconds &- from.nanoseconds) / 1000
+    }
     metrics.record(
       route: call.route?.index, status: x.stats.status, microseconds: micros, bytesIn: x.stats.requestBytes,
       bytesOut: x.stats.answerBytes)
@@ -231,7 +240,8 @@ extension DataLoop {
     let message = call.message
     x.withBody { body, _ in
       accessLog.append(
-        record, method: x.request.methodRange, in: x.requestBytes, mcpMethod: message?.method, mcpName: message?.name,
+        record, method: x.request.methodRange, in: x.requestBytes, mcpMethod: message?.method,
+        mcpName: message?.name,
         in: body)
     }
   }

@@ -9,7 +9,9 @@ internal import Wire
 extension DataLoop {
   /// Ends a request with the answer to a need, or repairs it silently where that may work.
   func consentNeeded(_ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed) {
-    if need.kind == .claims, need.source == .challenge, !call.hasReplayed, x.canReplay, let slot = route.credentialSlot {
+    if need.kind == .claims, need.source == .challenge, !call.hasReplayed, x.canReplay,
+      let slot = route.credentialSlot
+    {
       // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where a
       // status said so: behind a 200 the tool may have run.
       call.hasReplayed = true
@@ -27,22 +29,28 @@ extension DataLoop {
   func consentDenial(_ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed) -> Denial {
     switch need.kind {
     case .reauth: return .loginRequired
-    case .adminConsent: return .consentBlocked(detail: "An administrator of your organisation has to grant it.")
+    case .adminConsent:
+      return .consentBlocked(detail: "An administrator of your organisation has to grant it.")
     case .blocked: return .consentBlocked(detail: "A policy of your organisation forbids it.")
-    case .transient(let wait): return .providerUnavailable(retryAfter: wait.map { Int($0.components.seconds) })
+    case .transient(let wait):
+      return .providerUnavailable(retryAfter: wait.map { Int($0.components.seconds) })
     case .config: return .providerMisconfigured
     case .consent, .claims, .stepUp, .declined: break
     }
-    guard let consent = consent(call, route, need), let session = call.session?.snapshot else { return .loginRequired }
+    guard let consent = consent(call, route, need), let session = call.session?.snapshot else {
+      return .loginRequired
+    }
     if shared.consentRounds.verdict(user: session.userDigest, route: route, need: need) == .exhausted {
       return .consentExhausted(scopes: need.scopes)
     }
     metrics.consentRequired &+= 1
     // A page that navigates goes to the provider at once and needs no link.
     if call.evidence.isNavigation { return .consentRequired(scopes: need.scopes, link: "", detail: "") }
-    let link = link(for: Continuation(consent: consent, returnTo: refererPath(x) ?? "/auth/?done=consent"), session.user)
+    let link = link(
+      for: Continuation(consent: consent, returnTo: refererPath(x) ?? "/auth/?done=consent"), session.user)
     return .consentRequired(
-      scopes: need.scopes, link: "/auth/continue?i=" + link, detail: ConsentAnswer.consentMessage(need.scopes))
+      scopes: need.scopes, link: "/auth/continue?i=" + link, detail: ConsentAnswer.consentMessage(need.scopes)
+    )
   }
 
   /// A new link, or the one made a moment ago for the same: a client that repeats its call at once must not fill the store.
@@ -59,7 +67,8 @@ extension DataLoop {
     guard let session = call.session?.snapshot else { return nil }
     var prompt: String?
     if need.kind == .consent,
-      case .ask(let attempt) = shared.consentRounds.verdict(user: session.userDigest, route: route, need: need),
+      case .ask(let attempt) = shared.consentRounds.verdict(
+        user: session.userDigest, route: route, need: need),
       attempt > 1
     {
       // The provider saw nothing new the first time; without this it would send the person straight back.

@@ -29,7 +29,9 @@ extension DataLoop: ExchangeHandler {
     let path = x.request.path
     if OwnEndpoints.covers(x.requestBytes, path) { return ownEndpoint(x, call) }
     guard PathRules.problem(x.requestBytes, path) == nil else { return deny(x, call, .ambiguousPath) }
-    guard let (route, rest) = shared.routes.match(x.requestBytes, path) else { return deny(x, call, .noRoute) }
+    guard let (route, rest) = shared.routes.match(x.requestBytes, path) else {
+      return deny(x, call, .noRoute)
+    }
     call.route = route
     call.pathRest = rest
     if call.evidence.verb == .options && x.request.contains(.accessControlRequestMethod) {
@@ -97,7 +99,9 @@ extension DataLoop: ExchangeHandler {
       return deny(x, call, .loginRequired)
     }
     let now = Timestamp.now()
-    if let entry = sessions.entry(for: ticket, now: now) { return useSession(x, call, route, entry, ticket, now) }
+    if let entry = sessions.entry(for: ticket, now: now) {
+      return useSession(x, call, route, entry, ticket, now)
+    }
     askForSession(x, call, ticket)
   }
 
@@ -107,15 +111,19 @@ extension DataLoop: ExchangeHandler {
   }
 
   private func ticket(of x: Exchange) -> TicketHash? {
-    guard let value = Cookies.find(shared.cookies.sessionNameBytes, in: x.request, x.requestBytes) else { return nil }
+    guard let value = Cookies.find(shared.cookies.sessionNameBytes, in: x.request, x.requestBytes) else {
+      return nil
+    }
     return TicketHash(x.requestBytes, value)
   }
 
   func useSession(
-    _ x: Exchange, _ call: Call, _ route: Route, _ entry: SessionCache.Entry, _ ticket: TicketHash, _ now: Timestamp
+    _ x: Exchange, _ call: Call, _ route: Route, _ entry: SessionCache.Entry, _ ticket: TicketHash,
+    _ now: Timestamp
   ) {
     let policy = shared.control.policy
-    if now >= entry.snapshot.createdAt + policy.absoluteTimeout || now - entry.lastSeen >= policy.idleTimeout {
+    if now >= entry.snapshot.createdAt + policy.absoluteTimeout || now - entry.lastSeen >= policy.idleTimeout
+    {
       // Another loop may have seen it since: the control loop knows.
       return askForSession(x, call, ticket)
     }
@@ -164,13 +172,16 @@ extension DataLoop: ExchangeHandler {
     guard shared.requiresPreConsent else { return forward(x, call, route) }
     let missing = ScopeList.missing(route.scope, from: credential.scopes)
     if missing.isEmpty { return forward(x, call, route) }
-    consentNeeded(x, call, route, ConsentNeed(.consent, source: .challenge, code: "pre_consent", scopes: missing))
+    consentNeeded(
+      x, call, route, ConsentNeed(.consent, source: .challenge, code: "pre_consent", scopes: missing))
   }
 
   /// Waits for the control loop to bring a token that is good; all who wait share one refresh.
   func obtainToken(_ x: Exchange, _ call: Call, slot: Int, rejected: Secret?, claims: String? = nil) {
     guard let hash = call.session?.snapshot.hash else { return deny(x, call, .loginRequired) }
-    askControl(x, call) { control in .token(await control.token(for: hash, slot: slot, rejected: rejected, claims: claims)) }
+    askControl(x, call) { control in
+      .token(await control.token(for: hash, slot: slot, rejected: rejected, claims: claims))
+    }
   }
 
   // MARK: 6. Forward
@@ -181,7 +192,8 @@ extension DataLoop: ExchangeHandler {
     call.phase = .forwarded
     x.upstreamHead.removeAll()
     let additions = UpstreamRequest.Additions(
-      authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call), requestID: call.requestID,
+      authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call),
+      requestID: call.requestID,
       pathRest: call.pathRest, target: target, dropsMCPSessionID: call.isModern)
     UpstreamRequest.write(
       to: &x.upstreamHead, head: x.request, input: x.requestBytes, route: route, additions: additions)

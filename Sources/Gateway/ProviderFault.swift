@@ -24,7 +24,8 @@ enum ProviderFault {
     var refusal = ProviderRefusal(error: need.code)
     if case .tokenEndpoint(let told) = error {
       refusal = ProviderRefusal(
-        error: told.error ?? "invalid_grant", suberror: told.suberror, claims: told.claims, codes: told.errorCodes)
+        error: told.error ?? "invalid_grant", suberror: told.suberror, claims: told.claims,
+        codes: told.errorCodes)
     }
     switch need.kind {
     case .reauth: return .invalidGrant(refusal)
@@ -38,7 +39,10 @@ enum ProviderFault {
 /// Whether an issuer is Microsoft Entra ID: it wants no `resource` parameter, and names the resource inside the scope.
 enum EntraIssuer {
   static func matches(_ issuer: String) -> Bool {
-    ["https://login.microsoftonline.com/", "https://login.microsoftonline.us/", "https://login.partner.microsoftonline.cn/"]
-      .contains { issuer.hasPrefix($0) }
+    [
+      "https://login.microsoftonline.com/", "https://login.microsoftonline.us/",
+      "https://login.partner.microsoftonline.cn/",
+    ]
+    .contains { issuer.hasPrefix($0) }
   }
 }

@@ -24,7 +24,9 @@ struct ProviderRefresher: TokenRefresher {
   }
 
   private func attempt(_ request: RefreshRequest) async -> RefreshOutcome {
-    guard let slot = slots.slot(of: request.resource) else { return .misconfigured(detail: "no such resource") }
+    guard let slot = slots.slot(of: request.resource) else {
+      return .misconfigured(detail: "no such resource")
+    }
     do throws(OAuthError) {
       let response = try await provider.refresh(
         refreshToken: request.refreshToken, scope: scope(slot, request), resource: slot.resource,
@@ -37,10 +39,11 @@ struct ProviderRefresher: TokenRefresher {
       if let idToken = response.idToken {
         do throws(OAuthError) {
           // A refreshed ID token need not carry a nonce (OpenID Connect Core §12.2), but it must be good, and the same person's.
-          let claims = try await provider.validate(idToken: idToken, expecting: IDTokenExpectation(nonce: nil))
+          let claims = try await provider.validate(
+            idToken: idToken, expecting: IDTokenExpectation(nonce: nil))
           grant.idToken = idToken
           grant.user = slots.user(of: claims)
-        } catch where error.isTransient {
+        } catch  where error.isTransient {
           // The keys cannot be had at the moment. The tokens came over TLS from the token endpoint itself, and the old refresh
           // token may be spent: they are kept, the ID token is not.
           log.refreshFailed("ID token of a refresh not checked: \(error)")

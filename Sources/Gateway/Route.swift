@@ -34,8 +34,10 @@ final class Route: Sendable {
   let upstreamEndsWithSlash: Bool
 
   init(
-    index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization, needsSession: Bool, isMCP: Bool,
-    credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String], passResponseFields: [String]
+    index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization,
+    needsSession: Bool, isMCP: Bool,
+    credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String],
+    passResponseFields: [String]
   ) {
     self.index = index
     self.path = path
@@ -59,7 +61,9 @@ final class Route: Sendable {
   /// The request target of a redirect, if it stays on the upstream's own origin.
   func localTarget(of location: String) -> String? {
     if let url = URLReference(location) { return url.hasSameOrigin(as: upstream) ? url.requestTarget : nil }
-    guard location.hasPrefix("/"), !location.hasPrefix("//"), location.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+    guard location.hasPrefix("/"), !location.hasPrefix("//"),
+      location.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+    else {
       return nil
     }
     return String(location.prefix { $0 != "#" })

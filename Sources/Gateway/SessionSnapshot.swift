@@ -33,7 +33,8 @@ final class SessionSnapshot: Sendable {
   let needsSignIn: Bool
 
   init(
-    hash: TicketHash, user: UserKey, userDigest: Bytes32, createdAt: Timestamp, lastSeen: Timestamp, generation: UInt64,
+    hash: TicketHash, user: UserKey, userDigest: Bytes32, createdAt: Timestamp, lastSeen: Timestamp,
+    generation: UInt64,
     credentials: [Credential?], needsSignIn: Bool
   ) {
     self.hash = hash

@@ -23,8 +23,10 @@ final class SharedState: Sendable {
   let control: ControlPlane
 
   init(
-    routes: RouteTable, origins: OriginPolicy, crossOrigin: CrossOrigin, cookies: CookieJar, publicURL: String,
-    publicAuthority: String, isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits, mcpSessions: MCPSessionBindings,
+    routes: RouteTable, origins: OriginPolicy, crossOrigin: CrossOrigin, cookies: CookieJar,
+    publicURL: String,
+    publicAuthority: String, isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits,
+    mcpSessions: MCPSessionBindings,
     consentRounds: ConsentRounds, watch: ConsentWatch, requiresPreConsent: Bool,
     control: ControlPlane
   ) {

@@ -24,7 +24,8 @@ enum UpstreamRequest {
 
   /// - Parameter out: receives request line and field lines, without the empty line.
   static func write(
-    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route, additions: borrowing Additions
+    to out: inout Buffer, head: borrowing RequestHead, input: borrowing Buffer, route: Route,
+    additions: borrowing Additions
   ) {
     writeLine(to: &out, head: head, input: input, route: route, additions: additions)
     out.append(route.fixedFields)
@@ -47,7 +48,9 @@ enum UpstreamRequest {
       let takesGzip = Negotiation.quality(ofCoding: "gzip", in: head, input) > 0
       out.append((takesGzip ? "Accept-Encoding: gzip\r\n" : "Accept-Encoding: identity\r\n") as StaticString)
     }
-    if !route.passCookies.isEmpty { writeCookies(to: &out, head: head, input: input, names: route.passCookies) }
+    if !route.passCookies.isEmpty {
+      writeCookies(to: &out, head: head, input: input, names: route.passCookies)
+    }
     out.append(additions.authorization)
   }
 

@@ -24,7 +24,9 @@ struct Check: AsyncParsableCommand {
     let problems = configuration.fileProblems(environment: Console.environment)
     // A file that is not there yet is told; one that is there and wrong is an error in any case.
     let errors = problems.filter { online || !$0.isMissing }
-    for problem in problems { Console.note("\(problem.isMissing && !online ? "note" : "error"): \(problem.problem)") }
+    for problem in problems {
+      Console.note("\(problem.isMissing && !online ? "note" : "error"): \(problem.problem)")
+    }
     if !errors.isEmpty { Console.end(ExitStatus.configuration) }
     print("\(file): the configuration is valid")
     guard online else { return }

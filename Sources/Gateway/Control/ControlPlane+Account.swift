@@ -22,7 +22,9 @@ extension ControlPlane {
 
   /// The session whose ticket came with a request to an own endpoint. Asking does not keep it alive.
   func currentSession(_ request: OwnRequest) async -> Current {
-    guard let value = request.cookie(cookies.sessionName), let ticket = TicketHash(value) else { return .none }
+    guard let value = request.cookie(cookies.sessionName), let ticket = TicketHash(value) else {
+      return .none
+    }
     switch await authority.session(for: ticket) {
     case .found(let session): return .session(session)
     case .unknown: return .none
@@ -45,7 +47,9 @@ extension ControlPlane {
         ("idle_expires_at", .string((session.lastSeenAt + policy.idleTimeout).rfc3339)),
         ("needs_sign_in", .bool(session.state != .active)),
       ]
-      if let text = session.profile.claims, let claims = try? JSONValue.parse(text) { members.append(("claims", claims)) }
+      if let text = session.profile.claims, let claims = try? JSONValue.parse(text) {
+        members.append(("claims", claims))
+      }
       return .json(200, JSONValue.object(JSONObject(members)).serialized())
     }
   }
@@ -104,7 +108,7 @@ extension ControlPlane {
     }
     let url = try? await provider.endSessionURL(
       idTokenHint: session.idToken, logoutHint: session.loginHint,
-      postLogoutRedirectURI: policy.postLogoutRedirectURI, state: nil)
+      postLogoutRedirectURI: policy.postLogoutRedirectURI, state: RandomBytes.token(bits: 128))
     return signedOut(request, location: url ?? "/auth/?done=signed_out").adding("Set-Cookie", clear)
   }
 
@@ -118,7 +122,9 @@ extension ControlPlane {
 
   /// Where the sign-out form may end: a browser applies `form-action` to the redirect as well.
   private func logoutTargets() async -> [String] {
-    guard let metadata = try? await provider.metadata(), let endpoint = metadata.endSessionEndpoint else { return [] }
+    guard let metadata = try? await provider.metadata(), let endpoint = metadata.endSessionEndpoint else {
+      return []
+    }
     return [endpoint.origin]
   }
 

@@ -78,10 +78,13 @@ extension ControlPlane {
   }
 
   /// Sends a person straight to the provider for what a route asked: the way of a page that navigates.
-  func askDirectly(_ consent: SignInAttempt.Consent, returnTo: String, request: OwnRequest) async -> OwnResponse {
+  func askDirectly(_ consent: SignInAttempt.Consent, returnTo: String, request: OwnRequest) async
+    -> OwnResponse
+  {
     switch await currentSession(request) {
     case .session(let session):
-      await ask(consent, of: session, returnTo: safeReturn(returnTo, otherwise: "/auth/?done=consent"), request)
+      await ask(
+        consent, of: session, returnTo: safeReturn(returnTo, otherwise: "/auth/?done=consent"), request)
     case .unavailable: unavailable(request)
     case .none: .seeOther("/auth/login?return_to=" + PercentEncoding.encode(returnTo))
     }
@@ -92,12 +95,14 @@ extension ControlPlane {
   private func ask(
     _ consent: SignInAttempt.Consent, of session: Session, returnTo: String, _ request: OwnRequest
   ) async -> OwnResponse {
-    guard routes.all.indices.contains(consent.routeIndex), let slot = routes.all[consent.routeIndex].credentialSlot
+    guard routes.all.indices.contains(consent.routeIndex),
+      let slot = routes.all[consent.routeIndex].credentialSlot
     else { return linkDead(request) }
     let route = routes.all[consent.routeIndex]
     let granted = ScopeList.union(session.grantedScopes, slots.scopes(of: session, slot: slot))
     let demand = SignIn.Demand(
-      scope: ScopeList.union(ScopeList.union(signIn.settings.scope, ScopeList.union(route.scope, granted)), consent.scopes),
+      scope: ScopeList.union(
+        ScopeList.union(signIn.settings.scope, ScopeList.union(route.scope, granted)), consent.scopes),
       resource: route.resource, claims: consent.claims, acrValues: consent.acrValues, maxAge: consent.maxAge,
       prompt: consent.prompt, loginHint: session.loginHint ?? session.profile.username)
     return await begin(demand, purpose: .consent(consent), returnTo: returnTo, request: request)
@@ -106,7 +111,8 @@ extension ControlPlane {
   private func linkDead(_ request: OwnRequest) -> OwnResponse {
     problem(
       410, "This link does not lead anywhere any more",
-      "It was used already, or it is older than ten minutes. Repeat what you were doing to get a new one.", request,
+      "It was used already, or it is older than ten minutes. Repeat what you were doing to get a new one.",
+      request,
       retry: nil)
   }
 }

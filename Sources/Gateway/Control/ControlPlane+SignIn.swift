@@ -54,12 +54,14 @@ extension ControlPlane {
         log.userChanged(requestID: request.requestID)
       }
     }
-    let grant = slots.grant(arrival, user: user, previous: previous.session, consentSlot: consentSlot(arrival.attempt))
+    let grant = slots.grant(
+      arrival, user: user, previous: previous.session, consentSlot: consentSlot(arrival.attempt))
     let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
     if let gone = result.previous, result.userChanged { await homes.forget(gone.hash) }
     if case .consent(let consent) = arrival.attempt.purpose, isConsent {
       metrics.consentsGranted += 1
-      rounds.completed(user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
+      rounds.completed(
+        user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
     } else {
       metrics.signIns += 1
@@ -72,7 +74,9 @@ extension ControlPlane {
   }
 
   private func consentSlot(_ attempt: SignInAttempt) -> Int? {
-    guard case .consent(let consent) = attempt.purpose, routes.all.indices.contains(consent.routeIndex) else { return nil }
+    guard case .consent(let consent) = attempt.purpose, routes.all.indices.contains(consent.routeIndex) else {
+      return nil
+    }
     return routes.all[consent.routeIndex].credentialSlot
   }
 
@@ -82,16 +86,20 @@ extension ControlPlane {
     switch failure {
     case .noAttempt:
       // A second tab, or the back button: with a session there is nothing left to do.
-      if let session = await currentSession(request).session, session.state == .active { return .seeOther("/auth/") }
+      if let session = await currentSession(request).session, session.state == .active {
+        return .seeOther("/auth/")
+      }
       metrics.signInFailures += 1
       return problem(
         400, "This sign-in cannot be completed",
-        "It was started too long ago, in another browser, or was completed already.", request, retry: "/auth/")
+        "It was started too long ago, in another browser, or was completed already.", request, retry: "/auth/"
+      )
     case .wrongIssuer:
       metrics.signInFailures += 1
       log.signInFailed("issuer mismatch in the authorization response", requestID: request.requestID)
       return problem(
-        400, "This sign-in cannot be completed", "The answer came from another sign-in service than the one asked.",
+        400, "This sign-in cannot be completed",
+        "The answer came from another sign-in service than the one asked.",
         request, retry: "/auth/")
     case .refused(let error, let attempt):
       return refused(error, attempt, request)
@@ -138,7 +146,8 @@ extension ControlPlane {
     log.providerFailed("\(error)", requestID: request.requestID)
     switch need.kind {
     case .transient(let retryAfter):
-      let answer = DenialAnswer(.providerUnavailable(retryAfter: retryAfter.map { Int($0.components.seconds) }))
+      let answer = DenialAnswer(
+        .providerUnavailable(retryAfter: retryAfter.map { Int($0.components.seconds) }))
       return problem(answer.status, answer.title, answer.explanation, request, retry: nil)
         .adding("Retry-After", String(answer.retryAfter ?? 5))
     case .adminConsent, .blocked:
@@ -150,7 +159,8 @@ extension ControlPlane {
       return problem(answer.status, answer.title, answer.explanation, request, retry: nil)
     default:
       return problem(
-        400, "This sign-in cannot be completed", "The sign-in service's answer could not be accepted.", request,
+        400, "This sign-in cannot be completed", "The sign-in service's answer could not be accepted.",
+        request,
         retry: "/auth/")
     }
   }
@@ -162,7 +172,8 @@ extension ControlPlane {
       (label: "Try again", href: "/auth/login?return_to=" + PercentEncoding.encode($0))
     }
     return .page(
-      status, Pages.problem(title: title, explanation: explanation, requestID: request.requestID, action: action))
+      status,
+      Pages.problem(title: title, explanation: explanation, requestID: request.requestID, action: action))
   }
 
   func safeReturn(_ path: String?, otherwise: String) -> String {

@@ -77,7 +77,8 @@ actor ControlPlane {
     case ("/auth/", "GET"), ("/auth", "GET"): await account(request)
     case ("/auth/logout", _):
       methodNotAllowed("POST")
-    case ("/auth/login", _), (policy.callbackPath, _), ("/auth/session", _), ("/auth/continue", _), ("/auth/", _):
+    case ("/auth/login", _), (policy.callbackPath, _), ("/auth/session", _), ("/auth/continue", _),
+      ("/auth/", _):
       methodNotAllowed("GET")
     default: notFound(request)
     }
@@ -91,7 +92,9 @@ actor ControlPlane {
   private func notFound(_ request: OwnRequest) -> OwnResponse {
     guard request.evidence.isNavigation else { return .json(404, "{\"error\":\"not_found\"}") }
     return .page(
-      404, Pages.problem(title: "Nothing here", explanation: "This address is not known.", requestID: request.requestID))
+      404,
+      Pages.problem(
+        title: "Nothing here", explanation: "This address is not known.", requestID: request.requestID))
   }
 
   // MARK: What data loops ask
@@ -113,7 +116,8 @@ actor ControlPlane {
     case .token(_, let session): .token(slots.snapshot(of: session))
     case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
-    case .transient(let retryAfter, _): .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
+    case .transient(let retryAfter, _):
+      .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
     case .misconfigured: .misconfigured
     }
   }

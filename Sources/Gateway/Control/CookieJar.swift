@@ -67,8 +67,12 @@ struct CookieJar: Sendable {
 
   /// Attempts to expire so that one more fits.
   func surplusAttempts(in cookies: [(name: String, value: String)]) -> [String] {
-    let names = cookies.filter { $0.name.hasPrefix(attemptPrefix) }.map { String($0.name.dropFirst(attemptPrefix.count)) }
-      .filter { $0.utf8.count <= 64 && $0.utf8.allSatisfy { ASCII.isLetter($0) || ASCII.isDigit($0) || $0 == 0x2D } }
+    let names = cookies.filter { $0.name.hasPrefix(attemptPrefix) }.map {
+      String($0.name.dropFirst(attemptPrefix.count))
+    }
+    .filter {
+      $0.utf8.count <= 64 && $0.utf8.allSatisfy { ASCII.isLetter($0) || ASCII.isDigit($0) || $0 == 0x2D }
+    }
     let surplus = names.count - (CookieJar.maxAttempts - 1)
     return surplus > 0 ? Array(names.sorted().prefix(surplus)) : []
   }

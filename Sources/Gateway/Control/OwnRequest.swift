@@ -46,7 +46,8 @@ struct OwnResponse: Sendable {
 
   static func json(_ status: Int, _ text: String) -> OwnResponse {
     OwnResponse(
-      status: status, fields: [("Content-Type", "application/json")] + SecurityFields.api, body: Array(text.utf8))
+      status: status, fields: [("Content-Type", "application/json")] + SecurityFields.api,
+      body: Array(text.utf8))
   }
 
   /// Adds a field, for chaining.

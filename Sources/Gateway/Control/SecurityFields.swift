@@ -17,7 +17,8 @@ enum SecurityFields {
     return [
       ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
       // Not `no-referrer`: with it a browser sends `Origin: null` with our own sign-out form.
-      ("Referrer-Policy", "same-origin"), ("Content-Security-Policy", policy), ("X-Frame-Options", "DENY"), ("Vary", "Cookie"),
+      ("Referrer-Policy", "same-origin"), ("Content-Security-Policy", policy), ("X-Frame-Options", "DENY"),
+      ("Vary", "Cookie"),
       ("Cross-Origin-Opener-Policy", "same-origin"), ("Permissions-Policy", "interest-cohort=()"),
     ]
   }

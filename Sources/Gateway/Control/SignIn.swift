@@ -84,11 +84,13 @@ struct SignIn: Sendable {
     let url = try await provider.authorizationURL(
       AuthorizationRequest(
         redirectURI: settings.redirectURI, scope: demand.scope, state: state, nonce: attempt.nonce,
-        codeChallenge: pkce.challenge, resource: demand.resource, loginHint: demand.loginHint, claims: demand.claims,
+        codeChallenge: pkce.challenge, resource: demand.resource, loginHint: demand.loginHint,
+        claims: demand.claims,
         acrValues: demand.acrValues, maxAge: demand.maxAge, prompt: demand.prompt))
     try await store.put(
       SingleUseRecord(
-        kind: .signIn, key: ticket.hash, payload: attempt.encoded(), expiresAt: clock() + SignInAttempt.lifetime))
+        kind: .signIn, key: ticket.hash, payload: attempt.encoded(),
+        expiresAt: clock() + SignInAttempt.lifetime))
     var response = OwnResponse.seeOther(url)
     for old in settings.cookies.surplusAttempts(in: request.cookies) {
       response = response.adding("Set-Cookie", settings.cookies.expiredAttempt(old))
@@ -112,7 +114,8 @@ struct SignIn: Sendable {
     guard let code = callback.code else { throw .noAttempt }
     do {
       let tokens = try await provider.redeem(
-        code: code, redirectURI: settings.redirectURI, codeVerifier: attempt.codeVerifier, resource: attempt.resource)
+        code: code, redirectURI: settings.redirectURI, codeVerifier: attempt.codeVerifier,
+        resource: attempt.resource)
       guard let idToken = tokens.idToken else { throw OAuthError.idToken(.missing) }
       var expectation = IDTokenExpectation(nonce: attempt.nonce, accessToken: tokens.accessToken)
       expectation.code = code

@@ -51,7 +51,8 @@ struct SignInAttempt: Sendable {
   func encoded() -> [UInt8] {
     var members: [(String, JSONValue)] = [
       ("cookie", .string(cookieName)), ("state", .string(state.reveal())), ("nonce", .string(nonce)),
-      ("verifier", .string(codeVerifier.reveal())), ("issuer", .string(issuer)), ("return_to", .string(returnTo)),
+      ("verifier", .string(codeVerifier.reveal())), ("issuer", .string(issuer)),
+      ("return_to", .string(returnTo)),
       ("scope", .array(scope.map { .string($0) })),
     ]
     if let resource { members.append(("resource", .string(resource))) }
@@ -101,7 +102,8 @@ struct SignInAttempt: Sendable {
 extension SignInAttempt.Consent {
   var json: JSONValue {
     var members: [(String, JSONValue)] = [
-      ("session", .string(Base64URL.encode(session.digest.bytes))), ("user", .string(Base64URL.encode(user.bytes))),
+      ("session", .string(Base64URL.encode(session.digest.bytes))),
+      ("user", .string(Base64URL.encode(user.bytes))),
       ("route", .number(JSONNumber(routeIndex))), ("scopes", .array(scopes.map { .string($0) })),
       ("acr_values", .array(acrValues.map { .string($0) })),
     ]
@@ -113,7 +115,8 @@ extension SignInAttempt.Consent {
 
   init?(json: JSONValue) {
     guard let session = json["session"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }),
-      let user = json["user"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }), let route = json["route"]?.int64, let scopes = json["scopes"]?.strings,
+      let user = json["user"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }),
+      let route = json["route"]?.int64, let scopes = json["scopes"]?.strings,
       let acrValues = json["acr_values"]?.strings
     else { return nil }
     self.init(

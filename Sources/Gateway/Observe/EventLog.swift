@@ -10,11 +10,13 @@ struct EventLog: Sendable {
   let logger: Logger
 
   func signedIn(_ user: UserKey, requestID: String) {
-    logger.info("signed in", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
+    logger.info(
+      "signed in", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
   }
 
   func signedOut(_ user: UserKey, requestID: String) {
-    logger.info("signed out", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
+    logger.info(
+      "signed out", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
   }
 
   func consentGranted(_ user: UserKey, scopes: [String], requestID: String) {
@@ -33,7 +35,8 @@ struct EventLog: Sendable {
   }
 
   func signInFailed(_ reason: String, requestID: String) {
-    logger.notice("sign-in not completed", metadata: ["reason": .string(reason), "request_id": .string(requestID)])
+    logger.notice(
+      "sign-in not completed", metadata: ["reason": .string(reason), "request_id": .string(requestID)])
   }
 
   func providerFailed(_ detail: String, requestID: String) {
@@ -42,7 +45,8 @@ struct EventLog: Sendable {
 
   func providerMisconfigured(_ detail: String) {
     logger.critical(
-      "the provider refuses this installation: check client id, credential and clock", metadata: ["detail": .string(detail)])
+      "the provider refuses this installation: check client id, credential and clock",
+      metadata: ["detail": .string(detail)])
   }
 
   func refreshFailed(_ detail: String) {
@@ -50,7 +54,8 @@ struct EventLog: Sendable {
   }
 
   func refreshRefused(_ detail: String, user: UserKey) {
-    logger.notice("token refresh refused", metadata: ["detail": .string(detail), "user": .string(fingerprint(user))])
+    logger.notice(
+      "token refresh refused", metadata: ["detail": .string(detail), "user": .string(fingerprint(user))])
   }
 
   func revocationFailed(_ detail: String) {
@@ -65,7 +70,8 @@ struct EventLog: Sendable {
     logger.warning(
       "upstream gave no answer",
       metadata: [
-        "route": .string(route), "kind": .string(kind), "detail": .string(detail), "request_id": .string(requestID),
+        "route": .string(route), "kind": .string(kind), "detail": .string(detail),
+        "request_id": .string(requestID),
       ])
   }
 

@@ -34,7 +34,8 @@ public struct LineLogHandler: LogHandler {
     switch format {
     case .json:
       line = "{\"time\":\"\(Timestamp.now().rfc3339)\",\"level\":\"\(event.level.rawValue)\",\"logger\":"
-      line += LineLogHandler.quoted(label) + ",\"message\":" + LineLogHandler.quoted(event.message.description)
+      line +=
+        LineLogHandler.quoted(label) + ",\"message\":" + LineLogHandler.quoted(event.message.description)
       for (key, value) in sorted {
         line += "," + LineLogHandler.quoted(key) + ":" + LineLogHandler.quoted(value.description)
       }

@@ -54,7 +54,10 @@ public final class LogSink: Sendable {
       }
       if bytes.isEmpty { return }
       writeAll(bytes)
-      if dropped > 0 { writeAll(Array("{\"level\":\"warning\",\"message\":\"log lines dropped\",\"count\":\(dropped)}\n".utf8)) }
+      if dropped > 0 {
+        writeAll(
+          Array("{\"level\":\"warning\",\"message\":\"log lines dropped\",\"count\":\(dropped)}\n".utf8))
+      }
     }
   }
 

@@ -4,7 +4,8 @@
 struct LoopMetrics: Sendable {
   /// Upper bounds of the duration buckets, in microseconds; the last bucket is everything above.
   static let bucketBounds: [UInt64] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    10_000_000,
   ]
 
   /// Answers by route index and hundreds of the status: `answers[route * 6 + status / 100]`.
@@ -39,7 +40,9 @@ struct LoopMetrics: Sendable {
       ownEndpoints &+= 1
     }
     var bucket = 0
-    while bucket < LoopMetrics.bucketBounds.count && microseconds > LoopMetrics.bucketBounds[bucket] { bucket += 1 }
+    while bucket < LoopMetrics.bucketBounds.count && microseconds > LoopMetrics.bucketBounds[bucket] {
+      bucket += 1
+    }
     durationBuckets[bucket] &+= 1
     durationCount &+= 1
     durationMicroseconds &+= microseconds
@@ -49,7 +52,9 @@ struct LoopMetrics: Sendable {
 
   /// Adds another loop's counts.
   mutating func add(_ other: LoopMetrics) {
-    for index in answers.indices where other.answers.indices.contains(index) { answers[index] &+= other.answers[index] }
+    for index in answers.indices where other.answers.indices.contains(index) {
+      answers[index] &+= other.answers[index]
+    }
     for index in durationBuckets.indices { durationBuckets[index] &+= other.durationBuckets[index] }
     durationCount &+= other.durationCount
     durationMicroseconds &+= other.durationMicroseconds

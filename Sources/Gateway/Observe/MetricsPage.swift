@@ -11,7 +11,8 @@ enum MetricsPage {
         }
       }
     }
-    out += "# HELP coatcheck_request_duration_seconds From the first byte of a request to the last of its answer.\n"
+    out +=
+      "# HELP coatcheck_request_duration_seconds From the first byte of a request to the last of its answer.\n"
     out += "# TYPE coatcheck_request_duration_seconds histogram\n"
     var total: UInt64 = 0
     for (index, bound) in LoopMetrics.bucketBounds.enumerated() {
@@ -24,13 +25,27 @@ enum MetricsPage {
     let counters: [(String, String, UInt64)] = [
       ("coatcheck_client_received_bytes_total", "Bytes received from clients.", loops.bytesFromClients),
       ("coatcheck_client_sent_bytes_total", "Bytes sent to clients.", loops.bytesToClients),
-      ("coatcheck_own_answers_total", "Answers of own endpoints and refusals without a route.", loops.ownEndpoints),
+      (
+        "coatcheck_own_answers_total", "Answers of own endpoints and refusals without a route.",
+        loops.ownEndpoints
+      ),
       ("coatcheck_login_required_total", "Requests answered that a sign-in is needed.", loops.loginRequired),
-      ("coatcheck_consent_required_total", "Requests answered that consent is needed.", loops.consentRequired),
-      ("coatcheck_guard_refusals_total", "Requests refused for their origin, site or content.", loops.refusedByGuard),
+      (
+        "coatcheck_consent_required_total", "Requests answered that consent is needed.", loops.consentRequired
+      ),
+      (
+        "coatcheck_guard_refusals_total", "Requests refused for their origin, site or content.",
+        loops.refusedByGuard
+      ),
       ("coatcheck_replays_total", "Requests sent again with a refreshed token.", loops.replays),
-      ("coatcheck_upstream_failures_total", "Requests that got no answer from an upstream.", loops.upstreamFailures),
-      ("coatcheck_session_cache_misses_total", "Tickets a loop had to ask the control loop for.", loops.cacheMisses),
+      (
+        "coatcheck_upstream_failures_total", "Requests that got no answer from an upstream.",
+        loops.upstreamFailures
+      ),
+      (
+        "coatcheck_session_cache_misses_total", "Tickets a loop had to ask the control loop for.",
+        loops.cacheMisses
+      ),
       ("coatcheck_clients_gone_total", "Clients that left before their answer.", loops.clientsGone),
       ("coatcheck_sign_ins_total", "Completed sign-ins.", control.signIns),
       ("coatcheck_sign_in_failures_total", "Sign-ins that ended in an error page.", control.signInFailures),
@@ -42,9 +57,13 @@ enum MetricsPage {
         "coatcheck_token_refresh_failures_total", "Refreshes that failed for the moment.",
         control.refreshFailuresTransient
       ),
-      ("coatcheck_token_refreshes_refused_total", "Refreshes the provider refused for good.", control.refreshesRefused),
       (
-        "coatcheck_provider_misconfigured_total", "Refusals of this installation by the provider: look at the log.",
+        "coatcheck_token_refreshes_refused_total", "Refreshes the provider refused for good.",
+        control.refreshesRefused
+      ),
+      (
+        "coatcheck_provider_misconfigured_total",
+        "Refusals of this installation by the provider: look at the log.",
         control.providerMisconfigured
       ),
       ("coatcheck_store_errors_total", "Failed operations of the session store.", control.storeErrors),
@@ -54,7 +73,9 @@ enum MetricsPage {
       out += "\(name) \(value)\n"
     }
     gauge(&out, "coatcheck_client_connections", "Open client connections.", loops.openConnections)
-    gauge(&out, "coatcheck_cached_sessions", "Sessions in the loops' caches, counted once a loop.", loops.cachedSessions)
+    gauge(
+      &out, "coatcheck_cached_sessions", "Sessions in the loops' caches, counted once a loop.",
+      loops.cachedSessions)
     gauge(&out, "coatcheck_sessions", "Sessions held in memory.", UInt64(max(0, sessions)))
     return out
   }

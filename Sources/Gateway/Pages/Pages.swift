@@ -56,7 +56,8 @@ enum Pages {
     title: String, explanation: String, requestID: String, action: (label: String, href: String)? = nil
   ) -> String {
     let link: HTML =
-      action.map { "<div class=\"actions\"><a class=\"button\" href=\"\($0.href)\">\($0.label)</a></div>" } ?? ""
+      action.map { "<div class=\"actions\"><a class=\"button\" href=\"\($0.href)\">\($0.label)</a></div>" }
+      ?? ""
     return document(
       title: title,
       body: """
