@@ -4,10 +4,12 @@ import Foundation
 
 /// Certificates made for one run of the tests, in a directory of their own.
 enum Certificates {
-  /// Directory of the files; made once.
+  private static let path = NSTemporaryDirectory() + "reactor-tests-\(getpid())"
+
+  /// Directory of the files; made once, gone with the process.
   static let directory: String = {
-    let path = NSTemporaryDirectory() + "reactor-tests-\(getpid())"
     try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    atexit { try? FileManager.default.removeItem(atPath: Certificates.path) }
     authority("ca", in: path)
     authority("stranger", in: path)
     leaf("upstream", "ca", "DNS:upstream.test,DNS:localhost,IP:127.0.0.1,IP:::1", in: path)

@@ -98,6 +98,25 @@ import Testing
     }
   }
 
+  @Test func `a timer re-armed by another of the same moment waits for its new time`() async throws {
+    try await onNewLoop { loop in
+      var fired = 0
+      var timers: [LoopTimer] = []
+      let moment = loop.now + .milliseconds(1)
+      for _ in 0..<2 {
+        timers.append(
+          LoopTimer(loop: loop) {
+            fired += 1
+            for timer in timers { timer.arm(after: .seconds(3600)) }
+          })
+      }
+      for timer in timers { timer.arm(at: moment) }
+      try await loop.sleep(for: .milliseconds(5))
+      #expect(fired == 1)
+      timers = []
+    }
+  }
+
   @Test func `a timer that re-arms itself for now does not stop the loop`() async throws {
     try await onNewLoop { loop in
       var count = 0

@@ -146,5 +146,15 @@ func dial(_ address: SocketAddress, blocking: Bool = true) -> Int32 {
   return result == 0 || !blocking ? descriptor : -errno
 }
 
+/// Whether a condition comes true within five seconds. For what follows a `close`: a process that another test is just starting holds
+/// a copy of the descriptor for a moment.
+func eventually(_ loop: EventLoop, _ condition: () -> Bool) async -> Bool {
+  for _ in 0..<5_000 {
+    if condition() { return true }
+    try? await loop.sleep(for: .milliseconds(1))
+  }
+  return false
+}
+
 /// Sends from a raw socket.
 func put(_ text: String, on descriptor: Int32) { _ = unsafe Glibc.send(descriptor, text, text.utf8.count, 0) }
