@@ -23,7 +23,7 @@ extension FieldID {
   private static func lookupPrefix(_ buffer: borrowing Buffer, _ range: Range<Int>) -> FieldID {
     func begins(_ prefix: StaticString) -> Bool {
       let length = prefix.utf8CodeUnitCount
-      return range.count >= length
+      return range.count > length
         && buffer.equalsIgnoringCase(range.lowerBound..<range.lowerBound + length, prefix)
     }
     if begins("Mcp-Param-") { return .mcpParam }
@@ -44,7 +44,8 @@ extension FieldID {
     ("X-Forwarded-Preferred-Username", .identityAssertion), ("X-Forwarded-Client-Cert", .identityAssertion),
     ("X-Access-Token", .identityAssertion), ("X-Id-Token", .identityAssertion),
     ("X-Goog-IAP-JWT-Assertion", .identityAssertion), ("Cf-Access-Jwt-Assertion", .identityAssertion),
-    ("X-WebAuth-User", .identityAssertion), ("X-SSL-Client-Cert", .identityAssertion),
+    ("X-MS-Client-Principal", .identityAssertion), ("X-WebAuth-User", .identityAssertion),
+    ("X-SSL-Client-Cert", .identityAssertion),
     ("X-HTTP-Method-Override", .requestOverride), ("X-HTTP-Method", .requestOverride),
     ("X-Method-Override", .requestOverride), ("X-Original-URL", .requestOverride),
     ("X-Rewrite-URL", .requestOverride), ("X-Original-Host", .requestOverride), ("X-Host", .requestOverride),

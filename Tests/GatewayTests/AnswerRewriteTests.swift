@@ -14,7 +14,9 @@ import Testing
     let context = AnswerRewrite.Context(
       route: try route ?? makeRoute(), crossOrigin: Array(crossOrigin.utf8), isEventStream: isEventStream,
       dropsContentCoding: dropsContentCoding, dropsMCPSessionID: dropsMCPSessionID,
-      strictTransport: strictTransport)
+      cookies: CookieJar(
+        isSecure: true, sessionName: "__Host-coatcheck", sameSite: "Lax", attemptLifetime: .seconds(600)),
+      variesByOrigin: false, strictTransport: strictTransport)
     return try withAnswer(line, fields) { head, buffer in
       var out = Buffer()
       AnswerRewrite.write(to: &out, head: head, input: buffer, context: context)

@@ -88,11 +88,13 @@ import Testing
     #expect(Array(second.tokens.keys) == [slots.key(1)])
   }
 
-  @Test func `where the scope names the resource one slot gets the code's token`() {
+  @Test func `where the scope names the resource the code's token is not taken for any one of several slots`()
+  {
+    // Which resource the provider chose is a guess: each slot fetches its own by refresh.
     let slots = Self.slots(isEntra: true, [(["api://a/x"], nil), (["api://b/x"], nil)])
-    for (consentSlot, expected) in [(nil, 0), (0, 0), (1, 1)] as [(Int?, Int)] {
+    for consentSlot in [nil, 0, 1] as [Int?] {
       let grant = slots.grant(Self.arrival(), user: Self.user, previous: nil, consentSlot: consentSlot)
-      #expect(Array(grant.tokens.keys) == [slots.key(expected)])
+      #expect(grant.tokens.isEmpty)
     }
   }
 

@@ -5,42 +5,46 @@ import Testing
 @testable import Gateway
 
 @Suite struct SessionCacheTests {
-  @Test func `a session is found under the ticket it was asked by`() {
+  @Test func `a session is found under the ticket it was asked by`() throws {
     var cache = SessionCache()
-    let entry = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
+    let entryInserted = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
+    let entry = try #require(entryInserted)
     #expect(cache.entry(for: hash(1), now: noon) === entry)
     #expect(cache.entry(for: hash(2), now: noon) == nil)
     #expect(cache.count == 1)
   }
 
   @Test(arguments: [(1, 2, 2), (2, 2, 2), (3, 2, 3)] as [(UInt64, UInt64, UInt64)])
-  func `an older version never replaces a newer one`(known: UInt64, told: UInt64, kept: UInt64) {
+  func `an older version never replaces a newer one`(known: UInt64, told: UInt64, kept: UInt64) throws {
     var cache = SessionCache()
-    let entry = cache.insert(makeSnapshot(1, generation: known), ticket: hash(1), now: noon)
+    let entryInserted = cache.insert(makeSnapshot(1, generation: known), ticket: hash(1), now: noon)
+    let entry = try #require(entryInserted)
     let news = makeSnapshot(1, generation: told)
     cache.update(news)
     #expect(entry.snapshot.generation == kept)
     #expect((entry.snapshot === news) == (told >= known))
   }
 
-  @Test func `news of a session nobody asked for leaves nothing behind`() {
+  @Test func `news of a session nobody asked for leaves nothing behind`() throws {
     var cache = SessionCache()
     cache.update(makeSnapshot(5))
     #expect(cache.count == 0)
     #expect(cache.entry(for: hash(5), now: noon) == nil)
   }
 
-  @Test func `a replaced ticket follows its new session`() {
+  @Test func `a replaced ticket follows its new session`() throws {
     var cache = SessionCache()
-    let own = cache.insert(makeSnapshot(1, generation: 1), ticket: hash(1), now: noon)
-    let old = cache.insert(makeSnapshot(1, generation: 1), ticket: hash(9), now: noon)
+    let ownInserted = cache.insert(makeSnapshot(1, generation: 1), ticket: hash(1), now: noon)
+    let own = try #require(ownInserted)
+    let oldInserted = cache.insert(makeSnapshot(1, generation: 1), ticket: hash(9), now: noon)
+    let old = try #require(oldInserted)
     cache.update(makeSnapshot(1, generation: 2))
     #expect(own.snapshot.generation == 2)
     #expect(old.snapshot.generation == 2)
     #expect(cache.count == 2)
   }
 
-  @Test func `a replaced ticket is asked for anew from time to time`() {
+  @Test func `a replaced ticket is asked for anew from time to time`() throws {
     var cache = SessionCache()
     _ = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
     _ = cache.insert(makeSnapshot(1), ticket: hash(9), now: noon)
@@ -49,15 +53,17 @@ import Testing
     #expect(cache.entry(for: hash(1), now: noon + .seconds(3600)) != nil)
   }
 
-  @Test func `a session that is learnt anew is reported as used when that is due`() {
+  @Test func `a session that is learnt anew is reported as used when that is due`() throws {
     var cache = SessionCache()
-    let entry = cache.insert(makeSnapshot(1, lastSeen: noon), ticket: hash(9), now: noon + .seconds(90))
+    let entryInserted = cache.insert(
+      makeSnapshot(1, lastSeen: noon), ticket: hash(9), now: noon + .seconds(90))
+    let entry = try #require(entryInserted)
     // What the control loop knows is a minute and a half old: this use has to be told.
     #expect(entry.lastReported == noon)
     #expect(entry.lastSeen == noon + .seconds(90))
   }
 
-  @Test func `a session that ended is gone under all its tickets`() {
+  @Test func `a session that ended is gone under all its tickets`() throws {
     var cache = SessionCache()
     for ticket in [1, 8, 9] as [UInt64] { _ = cache.insert(makeSnapshot(1), ticket: hash(ticket), now: noon) }
     _ = cache.insert(makeSnapshot(2), ticket: hash(2), now: noon)
@@ -83,7 +89,7 @@ import Testing
     #expect(cache.entry(for: hash(5), now: later) != nil)
   }
 
-  @Test func `it never holds more than its capacity`() {
+  @Test func `it never holds more than its capacity`() throws {
     var cache = SessionCache(capacity: 8)
     for number in 1...100 as ClosedRange<UInt64> {
       _ = cache.insert(makeSnapshot(number), ticket: hash(number), now: noon)

@@ -21,7 +21,7 @@ import Testing
         to: &out, head: head, input: buffer, route: route,
         additions: UpstreamRequest.Additions(
           authorization: Array(authorization.utf8), forwarding: Array(forwarding.utf8), requestID: 0xABC,
-          pathRest: rest, target: target))
+          pathRest: rest, target: target, dropsMCPSessionID: false))
       return try WrittenHead(out)
     }
   }
