@@ -2,6 +2,13 @@ internal import Basics
 internal import MCP
 internal import Wire
 
+/// The parts of a message that outlive its body.
+struct KeptMessage {
+  var id: [UInt8]
+  var method: [UInt8]
+  var name: [UInt8]
+}
+
 /// What the pipeline knows about the exchange at hand. One object a connection, reset for each request.
 ///
 /// Owner: the loop of the connection.
@@ -31,6 +38,8 @@ final class Call {
   /// The JSON-RPC message in the body, where the route speaks it and the body was short enough to look into.
   var message: MessageEnvelope?
   var isModern = false
+  /// What is needed of the message after its body was let go: an event stream may run for hours.
+  var kept: KeptMessage?
   var session: SessionCache.Entry?
   /// The token the upstream request went out with.
   var credential: SessionSnapshot.Credential?
@@ -50,6 +59,7 @@ final class Call {
     phase = .idle
     route = nil
     message = nil
+    kept = nil
     isModern = false
     session = nil
     credential = nil

@@ -57,7 +57,8 @@ extension DataLoop {
     default: break
     }
     data.append(("request_id", .string(hex(call.requestID))))
-    let id = id ?? x.withBody { buffer, _ in call.message?.idBytes(buffer) } ?? JSONRPC.nullID
+    let id =
+      id ?? call.kept?.id ?? x.withBody { buffer, _ in call.message?.idBytes(buffer) } ?? JSONRPC.nullID
     return JSONRPC.error(id: id, code: plain.code, message: plain.explanation, data: JSONObject(data))
   }
 

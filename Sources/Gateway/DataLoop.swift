@@ -62,7 +62,8 @@ final class DataLoop {
 
   func makeRequestID() -> UInt64 {
     nextRequestID = nextRequestID &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return nextRequestID
+    // Always sixteen digits.
+    return nextRequestID | 1 << 60
   }
 
   /// The state of an exchange; made at a connection's first request.
@@ -83,6 +84,9 @@ final class DataLoop {
     sessions.end(hash, now: Timestamp.now())
     server?.endStreams { exchange in (exchange.context as? Call)?.session?.snapshot.hash == hash }
   }
+
+  /// A consent link was followed.
+  func linkUsed(_ id: String) { recentLinks = recentLinks.filter { $0.value.id != id } }
 
   /// A session has a new id. What runs goes on; the old ticket is asked for anew.
   func sessionReplaced(_ hash: TicketHash) { sessions.end(hash, now: Timestamp.now()) }

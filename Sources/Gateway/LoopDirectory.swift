@@ -17,6 +17,13 @@ final class LoopDirectory: Sendable {
     }
   }
 
+  /// Tells every loop that a consent link was followed: it must not be handed out again.
+  func linkUsed(_ id: String) {
+    for home in loops.withLock({ $0 }) {
+      home.loop.execute { home.value.linkUsed(id) }
+    }
+  }
+
   /// Tells every loop that a session goes on under another id.
   func replaced(_ hash: TicketHash) {
     for home in loops.withLock({ $0 }) {

@@ -46,7 +46,18 @@ extension DataLoop {
     writeClientHead(x, call, route, isEventStream: isEventStream, dropsContentCoding: isEventStream)
     guard isEventStream else { return .relay }
     x.endOfInput = .isDisconnect
+    keepMessage(x, call)
     return .relayEvents(maxEventBytes: shared.limits.event, keepAlive: shared.limits.keepAlive)
+  }
+
+  /// The body goes when a stream begins.
+  private func keepMessage(_ x: Exchange, _ call: Call) {
+    guard let message = call.message else { return }
+    call.kept = x.withBody { body, _ in
+      KeptMessage(
+        id: message.idBytes(body), method: message.method.map { body.array($0) } ?? [],
+        name: message.name.map { body.array($0.prefix(128)) } ?? [])
+    }
   }
 
   private func writeClientHead(
@@ -158,7 +169,10 @@ extension DataLoop {
   private func tokenRejectedForGood(_ x: Exchange, _ call: Call) {
     // A session this young was made for this very request: signing in once more would go round in circles.
     let isNew = call.session.map { Timestamp.now() - $0.snapshot.createdAt < .seconds(60) } ?? false
-    deny(x, call, isNew && call.hasReplayed ? .consentExhausted(scopes: []) : .loginRequired)
+    deny(
+      x, call,
+      isNew && call.hasReplayed && call.evidence.isNavigation ? .consentExhausted(scopes: []) : .loginRequired
+    )
     call.outcome = "token_rejected"
   }
 
@@ -237,12 +251,18 @@ extension DataLoop {
       requestID: call.requestID, status: x.stats.status, route: call.route?.path ?? "-", microseconds: micros,
       upstreamMicroseconds: upstream, bytesIn: x.stats.requestBytes, bytesOut: x.stats.answerBytes,
       outcome: x.stats.end == .complete ? call.outcome : "cut")
+    if let kept = call.kept {
+      let body = Buffer(kept.method + kept.name)
+      let end = kept.method.count
+      return accessLog.append(
+        record, method: x.request.methodRange, in: x.requestBytes, mcpMethod: 0..<end,
+        mcpName: kept.name.isEmpty ? nil : end..<body.count, in: body)
+    }
     let message = call.message
     x.withBody { body, _ in
       accessLog.append(
         record, method: x.request.methodRange, in: x.requestBytes, mcpMethod: message?.method,
-        mcpName: message?.name,
-        in: body)
+        mcpName: message?.name, in: body)
     }
   }
 }

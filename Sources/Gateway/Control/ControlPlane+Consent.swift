@@ -66,6 +66,7 @@ extension ControlPlane {
           403, "This link is not for you",
           "It was made for another person. Nothing was changed, for them or for you.", request, retry: nil)
       case .taken(let payload):
+        homes.linkUsed(id)
         guard let continuation = Continuation(encoded: payload) else { return linkDead(request) }
         let returnTo = safeReturn(request.parameter("return_to"), otherwise: continuation.returnTo)
         return await ask(continuation.consent, of: session, returnTo: returnTo, request)
