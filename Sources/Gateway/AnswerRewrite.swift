@@ -17,8 +17,8 @@ enum AnswerRewrite {
     var dropsContentCoding: Bool
     /// Protocol revisions since 2026-07-28 have no sessions: none is passed on.
     var dropsMCPSessionID: Bool
-    /// To tell our own cookies.
-    var cookies: CookieJar
+    /// To tell our own cookies; nil where the route passes none.
+    var cookies: CookieJar?
     /// Pages of other origins may call: the answer differs by `Origin`.
     var variesByOrigin: Bool
     /// `https` in front: tell browsers to keep it so.
@@ -74,7 +74,8 @@ enum AnswerRewrite {
     case .setCookie, .setCookie2, .wwwAuthenticate:
       guard !context.route.passResponseFields.isEmpty else { return false }
       let isNamed = context.route.passResponseFields.contains(ASCII.lowercased(input.string(slot.name)))
-      return isNamed && !(slot.id != .wwwAuthenticate && context.cookies.isOwn(input.string(slot.value)))
+      return isNamed
+        && !(slot.id != .wwwAuthenticate && context.cookies?.isOwn(input.string(slot.value)) == true)
     case .authorization, .authenticationInfo, .cookie, .dpop, .serverTiming, .via, .date, .clearSiteData,
       .strictTransportSecurity:
       return false

@@ -1,5 +1,6 @@
 internal import Basics
 internal import MCP
+internal import Sessions
 internal import Wire
 
 /// The parts of a message that outlive its body.
@@ -38,6 +39,14 @@ final class Call {
   /// The JSON-RPC message in the body, where the route speaks it and the body was short enough to look into.
   var message: MessageEnvelope?
   var isModern = false
+  /// Where the fields stand that repeat the message.
+  var headers = RoutingHeaders()
+  var mcpSession = RoutingHeaders.Field.absent
+  /// The hash of the ticket that came with the request.
+  var ticket: TicketHash?
+  /// The ticket hashed last: a connection mostly brings the same one again.
+  private var lastTicket: Bytes32?
+  private var lastHash: TicketHash?
   /// What is needed of the message after its body was let go: an event stream may run for hours.
   var kept: KeptMessage?
   var session: SessionCache.Entry?
@@ -47,11 +56,29 @@ final class Call {
   var hasReplayed = false
   /// A redirect on the upstream's own origin was followed already.
   var hasFollowed = false
-  /// An answer is being decoded for inspection; its coding, if any.
-  var isCodedAnswer = false
+  /// The upstream's answer at hand.
+  var answer: AnswerSight?
   /// `X-Forwarded-For` and `Forwarded` lines of this connection, made at its first request.
   var forwarding: [UInt8]?
   var outcome: StaticString = "answered"
+
+  /// Takes over what was read off the head.
+  func see(_ sight: RequestSight) {
+    evidence = sight.evidence
+    route = sight.route
+    pathRest = sight.pathRest
+    headers = sight.headers
+    mcpSession = sight.mcpSession
+    guard let value = sight.ticket else {
+      ticket = nil
+      return
+    }
+    if value != lastTicket {
+      lastTicket = value
+      lastHash = TicketHash(ticket: value)
+    }
+    ticket = lastHash
+  }
 
   func reset(sequence: UInt64, requestID: UInt64) {
     self.sequence = sequence
@@ -65,7 +92,7 @@ final class Call {
     credential = nil
     hasReplayed = false
     hasFollowed = false
-    isCodedAnswer = false
+    answer = nil
     outcome = "answered"
   }
 }

@@ -23,10 +23,8 @@ enum OwnEndpoints {
 
 extension DataLoop {
   /// A request to one of the own endpoints: read its small body, then let the control loop answer.
-  func ownEndpoint(_ x: Exchange, _ call: Call) {
-    if call.evidence.verb == .options, x.request.contains(.accessControlRequestMethod) {
-      return preflight(x, call)
-    }
+  func ownEndpoint(_ x: Exchange, _ call: Call, isPreflight: Bool) {
+    if isPreflight { return preflight(x, call) }
     if let refusal = refusalOfOwnEndpoint(x, call) {
       metrics.refusedByGuard &+= 1
       return deny(x, call, Denial(refusal))

@@ -11,35 +11,29 @@ extension DataLoop {
   func answerHead(_ x: Exchange) -> AnswerPlan {
     let call = call(of: x)
     guard let route = call.route else { return .discard }
-    switch x.answer.status {
+    let sight = x.withAnswer { head, bytes, _ in AnswerSight(head, bytes) }
+    call.answer = sight
+    switch sight.status {
     case 401, 403:
       if route.authorization == .bearer, let plan = refused(x, call, route) { return plan }
-    case 300...399 where x.answer.status != 304:
+    case 300...399 where sight.status != 304:
       if let plan = redirected(x, call, route) { return plan }
     default: break
     }
-    if route.isMCP && call.evidence.verb == .post { noteMCPSession(x, call, route) }
-    return watch(x, call, route)
+    if sight.hasMCPSession, route.isMCP, call.evidence.verb == .post { noteMCPSession(x, call, route) }
+    return watch(x, call, route, sight)
   }
 
   /// Decides how much of an answer is looked into.
-  private func watch(_ x: Exchange, _ call: Call, _ route: Route) -> AnswerPlan {
-    guard route.isMCP, route.authorization == .bearer, let type = x.answer.first(.contentType) else {
-      return relay(x, call, route, isEventStream: isEventStream(x))
+  private func watch(_ x: Exchange, _ call: Call, _ route: Route, _ sight: AnswerSight) -> AnswerPlan {
+    if sight.content == .eventStream, sight.status == 200 {
+      return relay(x, call, route, isEventStream: true)
     }
-    if isEventStream(x) { return relay(x, call, route, isEventStream: true) }
-    guard CallerEvidence.isJSON(x.answerBytes, type.value), x.answer.framing != .none else {
-      return relay(x, call, route, isEventStream: false)
-    }
-    if case .length(let count) = x.answer.framing, count > UInt64(shared.limits.answerBody) {
+    let isShort = sight.bodyLength.map { $0 <= UInt64(shared.limits.answerBody) } ?? sight.hasBody
+    guard route.isMCP, route.authorization == .bearer, sight.content == .json, sight.hasBody, isShort else {
       return relay(x, call, route, isEventStream: false)
     }
     return .collect(limit: shared.limits.answerBody)
-  }
-
-  private func isEventStream(_ x: Exchange) -> Bool {
-    guard x.answer.status == 200, let type = x.answer.first(.contentType) else { return false }
-    return CallerEvidence.mediaType(x.answerBytes, type.value, is: "text/event-stream")
   }
 
   private func relay(_ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool) -> AnswerPlan {
@@ -66,10 +60,13 @@ extension DataLoop {
     let context = AnswerRewrite.Context(
       route: route, crossOrigin: shared.crossOrigin.lines(for: call.evidence.origin),
       isEventStream: isEventStream,
-      dropsContentCoding: dropsContentCoding, dropsMCPSessionID: call.isModern, cookies: shared.cookies,
+      dropsContentCoding: dropsContentCoding, dropsMCPSessionID: call.isModern,
+      cookies: route.passResponseFields.isEmpty ? nil : shared.cookies,
       variesByOrigin: !shared.origins.allowed.isEmpty, strictTransport: shared.isSecure)
-    x.clientHead.removeAll()
-    AnswerRewrite.write(to: &x.clientHead, head: x.answer, input: x.answerBytes, context: context)
+    x.withAnswer { head, bytes, out in
+      out.removeAll()
+      AnswerRewrite.write(to: &out, head: head, input: bytes, context: context)
+    }
   }
 
   // MARK: Collected JSON
@@ -87,8 +84,9 @@ extension DataLoop {
 
   /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.
   private func decodeForClient(_ x: Exchange) -> Bool {
-    guard let slot = x.answer.first(.contentEncoding), let coding = ContentCoding(x.answerBytes, slot.value),
-      coding != .identity, Negotiation.quality(ofCoding: coding.name, in: x.request, x.requestBytes) == 0,
+    guard call(of: x).answer?.isCoded == true, let slot = x.answer.first(.contentEncoding),
+      let coding = ContentCoding(x.answerBytes, slot.value), coding != .identity,
+      Negotiation.quality(ofCoding: coding.name, in: x.request, x.requestBytes) == 0,
       let decoded = try? ContentDecoder.decode(x.answerBody.array(), coding, maxBytes: 4 << 20)
     else { return false }
     x.answerBody.removeAll()
@@ -98,7 +96,7 @@ extension DataLoop {
 
   /// The demand in a collected body, decoded first where it is coded. What cannot be decoded within the bound is no demand.
   private func demand(inBodyOf x: Exchange) -> ConsentFinding? {
-    guard let slot = x.answer.first(.contentEncoding) else {
+    guard call(of: x).answer?.isCoded == true, let slot = x.answer.first(.contentEncoding) else {
       return shared.watch.finding(inBody: x.answerBody, 0..<x.answerBody.count)
     }
     guard let coding = ContentCoding(x.answerBytes, slot.value),

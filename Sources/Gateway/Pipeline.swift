@@ -15,28 +15,22 @@ extension DataLoop: ExchangeHandler {
   func received(_ x: Exchange) {
     let call = call(of: x)
     call.reset(sequence: x.sequence, requestID: makeRequestID())
-    call.evidence = CallerEvidence(x.request, x.requestBytes, policy: shared.origins)
     x.bodyLimit = shared.limits.maxRequestBody
-    if case .length(let count) = x.request.framing, count > shared.limits.maxRequestBody {
+    let sight = x.withRequest { head, bytes, _ in RequestSight(head, bytes, shared) }
+    call.see(sight)
+    if let count = sight.bodyLength, count > shared.limits.maxRequestBody {
       return deny(x, call, .bodyTooLarge)
     }
-    route(x, call)
+    route(x, call, sight)
   }
 
   // MARK: 1. Route
 
-  private func route(_ x: Exchange, _ call: Call) {
-    let path = x.request.path
-    if OwnEndpoints.covers(x.requestBytes, path) { return ownEndpoint(x, call) }
-    guard PathRules.problem(x.requestBytes, path) == nil else { return deny(x, call, .ambiguousPath) }
-    guard let (route, rest) = shared.routes.match(x.requestBytes, path) else {
-      return deny(x, call, .noRoute)
-    }
-    call.route = route
-    call.pathRest = rest
-    if call.evidence.verb == .options && x.request.contains(.accessControlRequestMethod) {
-      return preflight(x, call)
-    }
+  private func route(_ x: Exchange, _ call: Call, _ sight: RequestSight) {
+    if sight.isOwn { return ownEndpoint(x, call, isPreflight: sight.isPreflight) }
+    guard sight.isPathClear else { return deny(x, call, .ambiguousPath) }
+    guard let route = sight.route else { return deny(x, call, .noRoute) }
+    if sight.isPreflight { return preflight(x, call) }
     guardRequest(x, call, route)
   }
 
@@ -63,8 +57,9 @@ extension DataLoop: ExchangeHandler {
       if let denial = readMessage(x, call) { return deny(x, call, denial) }
     } else {
       // A body beyond the bound streams on unseen: the server itself compares its headers with it.
-      call.isModern =
-        x.request.only(.mcpProtocolVersion).map { ProtocolVersion.isModern(x.requestBytes, $0) } ?? false
+      if case .once(let version) = call.headers.version {
+        call.isModern = ProtocolVersion.isModern(x.requestBytes, version)
+      }
     }
     findSession(x, call, route)
   }
@@ -73,10 +68,9 @@ extension DataLoop: ExchangeHandler {
   private func readMessage(_ x: Exchange, _ call: Call) -> Denial? {
     let message = x.withBody { buffer, range in MessageEnvelope.scan(buffer, range) }
     call.message = message
-    let headers = RoutingHeaders(
-      version: field(x, .mcpProtocolVersion), method: field(x, .mcpMethod), name: field(x, .mcpName))
-    let verdict = x.withBody { buffer, _ in
-      HeaderRules.check(message, body: buffer, headers: headers, head: x.requestBytes)
+    let headers = call.headers
+    let verdict = x.withRequest { _, bytes, _ in
+      x.withBody { buffer, _ in HeaderRules.check(message, body: buffer, headers: headers, head: bytes) }
     }
     switch verdict {
     case .accepted(let era):
@@ -87,14 +81,10 @@ extension DataLoop: ExchangeHandler {
     }
   }
 
-  private func field(_ x: Exchange, _ id: FieldID) -> RoutingHeaders.Field {
-    RoutingHeaders.Field(count: x.request.count(of: id), first: x.request.first(id)?.value)
-  }
-
   // MARK: 4. Ticket → session
 
   private func findSession(_ x: Exchange, _ call: Call, _ route: Route) {
-    guard let ticket = ticket(of: x) else {
+    guard let ticket = call.ticket else {
       if !route.needsSession { return checkMCPSession(x, call, route) }
       return deny(x, call, .loginRequired)
     }
@@ -108,13 +98,6 @@ extension DataLoop: ExchangeHandler {
   private func askForSession(_ x: Exchange, _ call: Call, _ ticket: TicketHash) {
     metrics.cacheMisses &+= 1
     askControl(x, call) { control in .session(await control.snapshot(for: ticket), ticket: ticket) }
-  }
-
-  private func ticket(of x: Exchange) -> TicketHash? {
-    guard let value = Cookies.find(shared.cookies.sessionNameBytes, in: x.request, x.requestBytes) else {
-      return nil
-    }
-    return TicketHash(x.requestBytes, value)
   }
 
   func useSession(
@@ -140,11 +123,9 @@ extension DataLoop: ExchangeHandler {
   /// `Mcp-Session-Id` must be one that this user opened here (MCP security best practices, session hijacking).
   func checkMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
     // Since 2026-07-28 there are no sessions: the field is neither asked for nor passed on.
-    guard route.isMCP, !call.isModern, let slot = x.request.first(.mcpSessionID) else {
-      return chooseToken(x, call, route)
-    }
-    guard x.request.count(of: .mcpSessionID) == 1, let user = call.session?.snapshot.userDigest,
-      let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(slot.value)),
+    guard route.isMCP, !call.isModern, call.mcpSession != .absent else { return chooseToken(x, call, route) }
+    guard case .once(let value) = call.mcpSession, let user = call.session?.snapshot.userDigest,
+      let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(value)),
       shared.mcpSessions.owner(of: key) == user
     else { return deny(x, call, .unknownMCPSession) }
     chooseToken(x, call, route)
@@ -195,8 +176,9 @@ extension DataLoop: ExchangeHandler {
       authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call),
       requestID: call.requestID,
       pathRest: call.pathRest, target: target, dropsMCPSessionID: call.isModern)
-    UpstreamRequest.write(
-      to: &x.upstreamHead, head: x.request, input: x.requestBytes, route: route, additions: additions)
+    x.withRequest { head, bytes, out in
+      UpstreamRequest.write(to: &out, head: head, input: bytes, route: route, additions: additions)
+    }
     setDisconnectRules(x, call, route)
     x.forward(to: pools[route.index])
   }

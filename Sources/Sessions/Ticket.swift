@@ -56,7 +56,8 @@ public struct TicketHash: Sendable, Hashable, CustomStringConvertible {
     self.init(cookieValue: cookieValue.utf8.span)
   }
 
-  init(ticket: Bytes32) {
+  /// From a ticket's decoded bytes.
+  public init(ticket: Bytes32) {
     digest = Fingerprint.sha256 { hash in unsafe ticket.withBytes { unsafe hash.update(bufferPointer: $0) } }
   }
 
