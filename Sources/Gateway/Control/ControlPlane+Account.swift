@@ -70,10 +70,15 @@ extension ControlPlane {
       }
       let account = Pages.Account(
         name: displayName(session), username: session.profile.username, issuer: session.user.issuer,
-        signedInAt: session.createdAt.rfc3339, endsAt: (session.createdAt + policy.absoluteTimeout).rfc3339,
+        signedInAt: ControlPlane.minute(session.createdAt), endsAt: ControlPlane.minute(session.createdAt + policy.absoluteTimeout),
         grants: grants, notice: notice)
       return .page(200, Pages.account(account), formTargets: await logoutTargets())
     }
+  }
+
+  /// A time for people: `2026-01-31 09:05 UTC`.
+  private static func minute(_ time: Timestamp) -> String {
+    time.rfc3339.prefix(16).replacing("T", with: " ") + " UTC"
   }
 
   /// Words for what just happened, chosen from a fixed list: the query is not shown.

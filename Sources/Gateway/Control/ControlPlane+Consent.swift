@@ -112,7 +112,7 @@ extension ControlPlane {
   private func linkDead(_ request: OwnRequest) -> OwnResponse {
     problem(
       410, "This link does not lead anywhere any more",
-      "It was used already, or it is older than ten minutes. Repeat what you were doing to get a new one.",
+      "It was used already, or it is too old. Repeat what you were doing to get a new one.",
       request,
       retry: nil)
   }
