@@ -34,7 +34,7 @@ let modules: [Target] = [
   .target(name: "CLinux"),
   .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-  module("Basics"),
+  module("Basics", ["CLinux"]),
   module("JSON", ["Basics"]),
   module("HTTP", ["Basics", "CZlib"]),
   module("Reactor", ["Basics", "CLinux", "COpenSSL"]),

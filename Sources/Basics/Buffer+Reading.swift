@@ -1,11 +1,5 @@
+internal import CLinux
 internal import Glibc
-
-// The Glibc overlay hides `memmem(3)` behind `_GNU_SOURCE`. Four word-sized arguments and a word-sized result are passed
-// the same way in Swift's and C's calling conventions on all 64-bit platforms.
-@_silgen_name("memmem")
-private func memmem(
-  _ haystack: UnsafeRawPointer, _ haystackCount: Int, _ needle: UnsafeRawPointer, _ needleCount: Int
-) -> UnsafeMutableRawPointer?
 
 // Reading: searching, comparing and copying out. Every range counts from the first readable byte and traps when it is
 // not readable, since ranges come from our own parsers, never from the network.
@@ -38,10 +32,10 @@ extension Buffer {
   public borrowing func find(_ needle: StaticString, in range: Range<Int>) -> Int? {
     check(range)
     guard
-      let hit = unsafe memmem(
+      let hit = unsafe coatcheck_find(
         start + range.lowerBound, range.count, needle.utf8Start, needle.utf8CodeUnitCount)
     else { return nil }
-    return unsafe hit - UnsafeMutableRawPointer(start)
+    return unsafe hit - UnsafeRawPointer(start)
   }
 
   /// The offset of the first occurrence of `needle` inside `range`, or nil. An empty needle is found at once.
@@ -49,10 +43,11 @@ extension Buffer {
     check(range)
     return unsafe needle.withUnsafeBytes { bytes -> Int? in
       guard let address = bytes.baseAddress, !needle.isEmpty else { return range.lowerBound }
-      guard let hit = unsafe memmem(start + range.lowerBound, range.count, address, bytes.count) else {
+      guard let hit = unsafe coatcheck_find(start + range.lowerBound, range.count, address, bytes.count)
+      else {
         return nil
       }
-      return unsafe hit - UnsafeMutableRawPointer(start)
+      return unsafe hit - UnsafeRawPointer(start)
     }
   }
 

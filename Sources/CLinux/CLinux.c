@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 #include <sys/epoll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #define MAX_EVENTS 256
@@ -34,6 +35,10 @@ int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int t
     events[i].data = found[i].data.u64;
   }
   return count;
+}
+
+const void *coatcheck_find(const void *haystack, size_t count, const void *needle, size_t needle_count) {
+  return memmem(haystack, count, needle, needle_count);
 }
 
 int coatcheck_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

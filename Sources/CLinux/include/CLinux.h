@@ -1,8 +1,9 @@
-// Linux calls that Swift's Glibc overlay does not show: epoll, eventfd, accept4. Thin twins; each returns what the call returns
+// Linux calls that Swift's Glibc overlay does not show: epoll, eventfd, accept4, memmem. Thin twins; each returns what the call returns
 // and leaves errno as the call left it.
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -27,6 +28,9 @@ int coatcheck_epoll_modify(int epoll, int descriptor, uint64_t data);
 int coatcheck_epoll_add_level(int epoll, int descriptor, uint64_t data);
 int coatcheck_epoll_remove(int epoll, int descriptor);
 int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int timeout_ms);
+
+// memmem(3).
+const void *coatcheck_find(const void *haystack, size_t count, const void *needle, size_t needle_count);
 
 int coatcheck_eventfd(void);
 int coatcheck_accept(int listener, struct sockaddr *address, socklen_t *length);

@@ -70,7 +70,8 @@ extension ControlPlane {
       }
       let account = Pages.Account(
         name: displayName(session), username: session.profile.username, issuer: session.user.issuer,
-        signedInAt: ControlPlane.minute(session.createdAt), endsAt: ControlPlane.minute(session.createdAt + policy.absoluteTimeout),
+        signedInAt: ControlPlane.minute(session.createdAt),
+        endsAt: ControlPlane.minute(session.createdAt + policy.absoluteTimeout),
         grants: grants, notice: notice)
       return .page(200, Pages.account(account), formTargets: await logoutTargets())
     }
