@@ -33,7 +33,7 @@ extension DataLoop {
     x.collectBody(limit: OwnEndpoints.maxBodyBytes)
   }
 
-  /// What changes something, and what a script reads, is for pages of this origin only. Sign-in, callback and the links that lead to
+  /// What changes something is for pages of this origin only; what a script reads also for those of an allowed one. Sign-in, callback and the links that lead to
   /// consent are navigations and may come from anywhere.
   private func refusalOfOwnEndpoint(_ x: Exchange, _ call: Call) -> RequestGuard.Refusal? {
     let isForScripts = x.requestBytes.equals(x.request.path, "/auth/session")

@@ -53,7 +53,7 @@ def test_a_user_keeps_the_mcp_session_in_a_second_browser(sign_in):
     assert second.call(era=LEGACY, headers=legacy(mcp_session)).status == 200
 
 
-def test_an_mcp_session_survives_a_restart_of_the_proxy(proxy, provider, upstream):
+def test_an_mcp_session_of_before_a_restart_goes_on_or_is_answered_404(proxy, provider, upstream):
     one = proxy()
     harvey, kim = Visitor(one, provider, "harvey").sign_in(), Visitor(one, provider, "kim").sign_in()
     mcp_session = harvey.open_session()
