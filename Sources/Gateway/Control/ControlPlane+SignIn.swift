@@ -60,8 +60,11 @@ extension ControlPlane {
     if let gone = result.previous, result.userChanged { await homes.forget(gone.hash) }
     if case .consent(let consent) = arrival.attempt.purpose, isConsent {
       metrics.consentsGranted += 1
-      rounds.completed(
-        user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
+      // The attempt may be older than this process, and its route gone from the configuration.
+      if routes.all.indices.contains(consent.routeIndex) {
+        rounds.completed(
+          user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
+      }
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
     } else {
       metrics.signIns += 1

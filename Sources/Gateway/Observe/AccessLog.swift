@@ -2,8 +2,8 @@ internal import Basics
 
 /// Writes one line for each request, built from bytes without strings, handed to the log sink in batches.
 ///
-/// Never in a line: tokens, cookies, codes, queries, bodies, tool arguments. A path is written as configured for routes and as sent
-/// for own endpoints, without its query.
+/// Never in a line: tokens, cookies, codes, queries, bodies, tool arguments. Of an address only the
+/// route's prefix is written, `-` for own endpoints and for addresses without a route.
 ///
 /// Owner: its loop. Bound: `flushBytes` wait at most until the next turn of the loop's flush timer.
 struct AccessLog: ~Copyable {
