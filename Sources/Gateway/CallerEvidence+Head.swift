@@ -15,7 +15,7 @@ struct OriginPolicy: Sendable {
   func judge(_ buffer: borrowing Buffer, _ value: Range<Int>) -> CallerEvidence.Origin {
     if buffer.equals(value, own) { return .own }
     for index in allowed.indices where buffer.equals(value, allowed[index]) { return .allowed(index) }
-    return .foreign
+    return buffer.equals(value, "null") ? .hidden : .foreign
   }
 }
 

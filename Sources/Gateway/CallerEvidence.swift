@@ -16,7 +16,9 @@ struct CallerEvidence: Equatable, Sendable {
     case own
     /// Listed in `csrf.allowed_origins`; the number is its place there.
     case allowed(Int)
-    /// `null`, or not listed, or not well formed, or sent twice.
+    /// `null`: a sandboxed or hidden origin, or a form of a page with `Referrer-Policy: no-referrer`.
+    case hidden
+    /// Not listed, or not well formed, or sent twice.
     case foreign
   }
 

@@ -21,7 +21,7 @@ enum RequestGuard {
   ///
   /// - Parameter isMCP: the route speaks JSON-RPC.
   static func check(_ evidence: CallerEvidence, isMCP: Bool) -> Refusal? {
-    if evidence.origin == .foreign { return .foreignOrigin }
+    if evidence.origin == .foreign || evidence.origin == .hidden { return .foreignOrigin }
     switch evidence.site {
     case .absent, .sameOrigin: break
     case .sameSite, .crossSite, .unknown:
@@ -43,6 +43,8 @@ enum RequestGuard {
   /// Rules for own endpoints that change something (`POST /auth/logout`): only pages of this very origin, or no page at all.
   static func checkOwnEndpoint(_ evidence: CallerEvidence) -> Refusal? {
     if evidence.origin == .foreign { return .foreignOrigin }
+    // A form on a page of ours that sends no referrer: the browser hides the origin, and still says that it is the same.
+    if evidence.origin == .hidden && evidence.site != .sameOrigin { return .foreignOrigin }
     if evidence.hasAllowedOrigin { return evidence.verb == .get ? nil : .foreignOrigin }
     switch evidence.site {
     case .absent, .sameOrigin: return nil

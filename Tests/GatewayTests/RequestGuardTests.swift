@@ -42,6 +42,8 @@ struct GuardCase: Sendable, CustomTestStringConvertible {
       GuardCase(.delete, .sameOrigin, .own, mode: .other), GuardCase(.post, .absent, .own, content: .json),
       // Other origins, with and without fetch metadata.
       GuardCase(.post, .absent, .foreign, content: .json, mcp: .foreignOrigin, plain: .foreignOrigin),
+      GuardCase(.post, .absent, .hidden, content: .json, mcp: .foreignOrigin, plain: .foreignOrigin),
+      GuardCase(.post, .sameOrigin, .hidden, content: .json, mcp: .foreignOrigin, plain: .foreignOrigin),
       GuardCase(.post, .sameOrigin, .foreign, content: .json, mcp: .foreignOrigin, plain: .foreignOrigin),
       GuardCase(.get, .crossSite, .foreign, mode: .other, mcp: .foreignOrigin, plain: .foreignOrigin),
       GuardCase(.get, .none, .foreign, mode: .navigate, mcp: .foreignOrigin, plain: .foreignOrigin),
@@ -84,7 +86,7 @@ struct GuardCase: Sendable, CustomTestStringConvertible {
     for verb in [CallerEvidence.Verb.get, .head, .post, .delete, .options, .other] {
       for site in [CallerEvidence.FetchSite.absent, .sameOrigin, .sameSite, .crossSite, .none, .unknown] {
         for mode in [CallerEvidence.FetchMode.absent, .navigate, .other] {
-          for origin in [CallerEvidence.Origin.absent, .own, .allowed(0), .foreign] {
+          for origin in [CallerEvidence.Origin.absent, .own, .allowed(0), .hidden, .foreign] {
             for content in [CallerEvidence.Content.absent, .json, .other] {
               for flags in 0..<4 {
                 var evidence = CallerEvidence()
@@ -109,6 +111,15 @@ struct GuardCase: Sendable, CustomTestStringConvertible {
     }
   }
 
+  @Test func `a hidden origin calls nothing, and ends only its own session where the browser vouches for it`()
+  {
+    for evidence in Self.everything where evidence.origin == .hidden {
+      #expect(RequestGuard.check(evidence, isMCP: true) == .foreignOrigin)
+      #expect(RequestGuard.check(evidence, isMCP: false) == .foreignOrigin)
+      #expect((RequestGuard.checkOwnEndpoint(evidence) == nil) == (evidence.site == .sameOrigin))
+    }
+  }
+
   @Test func `no combination lets another site change anything`() {
     let elsewhere: [CallerEvidence.FetchSite] = [.sameSite, .crossSite, .unknown]
     for evidence in Self.everything
@@ -130,7 +141,9 @@ struct GuardCase: Sendable, CustomTestStringConvertible {
       (.post, .sameOrigin, .absent, nil), (.post, .crossSite, .absent, .crossSite),
       (.post, .sameSite, .absent, .crossSite), (.post, .none, .absent, .crossSite),
       (.post, .unknown, .own, .crossSite), (.post, .sameSite, .own, .crossSite),
-      (.post, .sameOrigin, .foreign, .foreignOrigin), (.get, .none, .absent, nil),
+      (.post, .sameOrigin, .foreign, .foreignOrigin), (.post, .sameOrigin, .hidden, nil),
+      (.post, .absent, .hidden, .foreignOrigin), (.post, .crossSite, .hidden, .foreignOrigin),
+      (.get, .none, .absent, nil),
       (.get, .crossSite, .absent, .crossSite),
       (.get, .crossSite, .allowed(0), nil),
     ] as [(CallerEvidence.Verb, CallerEvidence.FetchSite, CallerEvidence.Origin, RequestGuard.Refusal?)])
