@@ -85,6 +85,8 @@ public struct Buffer: ~Copyable {
     }
   }
 
+  /// Where an empty buffer points. `nonisolated(unsafe)`: a constant address whose byte nobody reads or writes, since every access is
+  /// bounded by a count of zero.
   @usableFromInline nonisolated(unsafe) static let nowhere = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
 }
 

@@ -3,16 +3,16 @@ internal import Basics
 /// An issuer with a place for the tenant, as Entra's multi-tenant metadata has it:
 /// `https://login.microsoftonline.com/{tenantid}/v2.0`.
 struct IssuerTemplate: Sendable, Hashable {
-  private static let placeholder = "{tenantid}"
+  private static let tenantVariable = "{tenantid}"
   /// Names that stand for "any tenant" in a configured issuer.
   private static let commonNames = ["common", "organizations"]
 
   let prefix: String
   let suffix: String
 
-  /// Nil when `text` has no placeholder.
+  /// Nil when `text` names no tenant variable: a plain issuer.
   init?(_ text: String) {
-    guard let range = text.firstRange(of: Self.placeholder) else { return nil }
+    guard let range = text.firstRange(of: Self.tenantVariable) else { return nil }
     prefix = String(text[..<range.lowerBound])
     suffix = String(text[range.upperBound...])
   }

@@ -28,22 +28,20 @@ extension EventLoop {
   ///
   /// - Throws: `CancellationError` as soon as the task is cancelled.
   public func sleep(for duration: Duration) async throws(CancellationError) {
-    let sleeper = Sleeper(loop: self)
+    let sleeper = LoopBound(Sleeper(loop: self), on: self)
     let isOver = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
-        execute { sleeper.start(duration, continuation) }
+        execute { sleeper.value.start(duration, continuation) }
       }
     } onCancel: {
-      execute { sleeper.cancel() }
+      execute { sleeper.value.cancel() }
     }
     if !isOver { throw CancellationError() }
   }
 }
 
 /// One task that sleeps on a loop's timer. Owner: the loop.
-///
-/// `@unchecked Sendable`: it is reached only in closures that the loop executes.
-private final class Sleeper: @unchecked Sendable {
+private final class Sleeper {
   private let loop: EventLoop
   private var timer: LoopTimer?
   private var continuation: CheckedContinuation<Bool, Never>?

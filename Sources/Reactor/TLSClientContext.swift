@@ -2,7 +2,8 @@ internal import COpenSSL
 
 /// How TLS is spoken to others: whom to trust, always with chain and host name verification. There is no switch to turn it off.
 ///
-/// Owner: shared; the table of sessions to resume is guarded.
+/// `@unchecked Sendable`: `context` is set up in `init` and only read afterwards, which OpenSSL allows from any thread (it counts references
+/// and locks its own tables); the sessions to resume stand in a `Locked` table.
 @safe public final class TLSClientContext: @unchecked Sendable {
   let context: OpaquePointer
   /// The last session of each host, for resumption (RFC 8446 §2.2). Bound: `maxSessions` hosts.
@@ -51,8 +52,8 @@ internal import COpenSSL
   }
 }
 
-/// A session that can be resumed; owns its reference.
-@safe private final class TLSTicket: @unchecked Sendable {
+/// A session that can be resumed; owns its reference. Handed around only under the table's lock or as an OpenSSL reference.
+@safe private final class TLSTicket {
   let session: OpaquePointer
   init(_ session: OpaquePointer) { unsafe self.session = session }
   deinit { unsafe SSL_SESSION_free(session) }

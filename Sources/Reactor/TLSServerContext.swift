@@ -3,7 +3,8 @@ internal import Glibc
 
 /// What a TLS server presents: one or several certificates with their keys, chosen by the name the client asks for.
 ///
-/// Owner: shared and immutable after `init` (OpenSSL counts references and locks its session cache itself).
+/// `@unchecked Sendable`: the contexts are set up in `init` and only read afterwards, which OpenSSL allows from any thread (it counts
+/// references and locks its session cache itself).
 @safe public final class TLSServerContext: @unchecked Sendable {
   public enum Version: Sendable { case tls12, tls13 }
 

@@ -173,7 +173,9 @@ import Testing
   }
 }
 
-/// Holds an exchange of the loop for later. Only used on the loop.
+/// Holds an exchange of the loop for later.
+///
+/// `@unchecked Sendable`: the test only carries it into closures that run on the loop.
 final class LateHandler: @unchecked Sendable {
   private var exchange: Exchange?
   func keep(_ x: Exchange) { exchange = x }
