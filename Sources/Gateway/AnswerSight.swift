@@ -16,9 +16,9 @@ struct AnswerSight {
   init(_ head: borrowing ResponseHead, _ buffer: borrowing Buffer) {
     status = head.status
     if let type = head.first(.contentType) {
-      if CallerEvidence.isJSON(buffer, type.value) {
+      if FieldValue.isMediaType("application/json", buffer, type.value) {
         content = .json
-      } else if CallerEvidence.mediaType(buffer, type.value, is: "text/event-stream") {
+      } else if FieldValue.isMediaType("text/event-stream", buffer, type.value) {
         content = .eventStream
       } else {
         content = .other

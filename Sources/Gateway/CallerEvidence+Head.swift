@@ -41,7 +41,8 @@ extension CallerEvidence {
     }
     if let slot = head.first(.contentType) {
       content =
-        head.count(of: .contentType) == 1 && CallerEvidence.isJSON(buffer, slot.value) ? .json : .other
+        head.count(of: .contentType) == 1 && FieldValue.isMediaType("application/json", buffer, slot.value)
+        ? .json : .other
     }
     if let slot = head.first(.accept) { acceptsHTML = buffer.find("text/html", in: slot.value) != nil }
     if let slot = head.first(.xRequestedWith) {
@@ -56,21 +57,5 @@ extension CallerEvidence {
     if buffer.equals(value, "cross-site") { return .crossSite }
     if buffer.equals(value, "none") { return .none }
     return .unknown
-  }
-
-  /// `application/json`, with or without parameters (RFC 9110 §8.3.1).
-  static func isJSON(_ buffer: borrowing Buffer, _ value: Range<Int>) -> Bool {
-    mediaType(buffer, value, is: "application/json")
-  }
-
-  /// Compares type and subtype, whatever parameters follow.
-  static func mediaType(_ buffer: borrowing Buffer, _ value: Range<Int>, is name: StaticString) -> Bool {
-    let count = name.utf8CodeUnitCount
-    guard value.count >= count else { return false }
-    let end = value.lowerBound + count
-    guard buffer.equalsIgnoringCase(value.lowerBound..<end, name) else { return false }
-    guard end < value.upperBound else { return true }
-    let next = buffer[end]
-    return next == UInt8(ascii: ";") || next == 0x20 || next == 0x09
   }
 }

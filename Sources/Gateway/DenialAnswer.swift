@@ -1,4 +1,5 @@
 internal import Basics
+internal import Consent
 
 /// What a denial looks like from outside: the one table from failures to statuses and words.
 struct DenialAnswer: Sendable {
@@ -15,15 +16,16 @@ struct DenialAnswer: Sendable {
   init(_ denial: Denial) {
     switch denial {
     case .loginRequired:
-      self.init(401, "login_required", 1001, "Please sign in", "Sign in to go on.")
+      self.init(401, "login_required", ConsentAnswer.loginRequiredCode, "Please sign in", "Sign in to go on.")
     case .consentRequired(let scopes, _, let detail):
       let what = scopes.isEmpty ? detail : "It asks for: \(scopes.joined(separator: " "))."
       self.init(
-        403, "consent_required", 1002, "Your consent is needed", "The server needs your consent. \(what)")
+        403, "consent_required", ConsentAnswer.consentRequiredCode, "Your consent is needed",
+        "The server needs your consent. \(what)")
     case .consentExhausted(let scopes):
       let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
       self.init(
-        403, "consent_failed", 1003, "The server still refuses",
+        403, "consent_failed", ConsentAnswer.consentFailedCode, "The server still refuses",
         "You gave your consent, and the server refuses all the same.\(what) Ask its operator.")
     case .consentBlocked(let detail):
       self.init(

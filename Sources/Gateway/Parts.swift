@@ -51,7 +51,8 @@ extension Gateway {
     let routes = makeRoutes(&slots)
     let cookies = CookieJar(
       isSecure: configuration.publicURL.isSecure, sessionName: configuration.session.cookieName,
-      sameSite: configuration.session.sameSite.rawValue, attemptLifetime: SignInAttempt.lifetime)
+      sameSite: SetCookie.SameSite(rawValue: configuration.session.sameSite.rawValue) ?? .lax,
+      attemptLifetime: SignInAttempt.lifetime)
     let provider = try makeProvider(log)
     let store = try await openStore()
     let control = makeControl(

@@ -15,7 +15,7 @@ import Testing
       route: try route ?? makeRoute(), crossOrigin: Array(crossOrigin.utf8), isEventStream: isEventStream,
       dropsContentCoding: dropsContentCoding, dropsMCPSessionID: dropsMCPSessionID,
       cookies: CookieJar(
-        isSecure: true, sessionName: "__Host-coatcheck", sameSite: "Lax", attemptLifetime: .seconds(600)),
+        isSecure: true, sessionName: "__Host-coatcheck", sameSite: .lax, attemptLifetime: .seconds(600)),
       variesByOrigin: false, strictTransport: strictTransport)
     return try withAnswer(line, fields) { head, buffer in
       var out = Buffer()

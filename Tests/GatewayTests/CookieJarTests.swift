@@ -1,4 +1,5 @@
 import Basics
+import HTTP
 import Testing
 
 @testable import Gateway
@@ -6,7 +7,7 @@ import Testing
 @Suite struct CookieJarTests {
   static func jar(isSecure: Bool = true) -> CookieJar {
     CookieJar(
-      isSecure: isSecure, sessionName: isSecure ? "__Host-coatcheck" : "coatcheck", sameSite: "Lax",
+      isSecure: isSecure, sessionName: isSecure ? "__Host-coatcheck" : "coatcheck", sameSite: .lax,
       attemptLifetime: .seconds(600))
   }
 

@@ -1,4 +1,5 @@
 internal import Basics
+internal import HTTP
 
 /// Names and attributes of the cookies the proxy sets: one for the session and, while a sign-in is under way, one for each attempt.
 ///
@@ -11,20 +12,20 @@ struct CookieJar: Sendable {
   let sessionName: String
   let sessionNameBytes: [UInt8]
   private let attemptPrefix: String
-  private let attributes: String
-  private let sameSite: String
-  private let attemptLifetime: Int
+  private let isSecure: Bool
+  private let sameSite: SetCookie.SameSite
+  private let attemptLifetime: Duration
 
   /// - Parameters:
   ///   - isSecure: the public URL is https.
   ///   - sessionName: the configured name, already carrying its prefix.
-  init(isSecure: Bool, sessionName: String, sameSite: String, attemptLifetime: Duration) {
+  init(isSecure: Bool, sessionName: String, sameSite: SetCookie.SameSite, attemptLifetime: Duration) {
     self.sessionName = sessionName
     sessionNameBytes = Array(sessionName.utf8)
     attemptPrefix = (isSecure ? "__Host-" : "") + "coatcheck-tx-"
-    attributes = "; Path=/; HttpOnly" + (isSecure ? "; Secure" : "")
+    self.isSecure = isSecure
     self.sameSite = sameSite
-    self.attemptLifetime = Int(attemptLifetime.components.seconds)
+    self.attemptLifetime = attemptLifetime
   }
 
   /// RFC 9110 §11.6.1 wants a challenge on 401. It is not `Bearer`: that would start an OAuth client that can get nowhere here.
@@ -40,10 +41,10 @@ struct CookieJar: Sendable {
 
   /// No `Max-Age`: the cookie ends with the browser, the session ends at the server.
   func session(_ ticket: Secret) -> String {
-    "\(sessionName)=\(ticket.reveal())\(attributes); SameSite=\(sameSite)"
+    line(sessionName, ticket.reveal(), sameSite, maxAge: nil)
   }
 
-  func expiredSession() -> String { "\(sessionName)=\(attributes); SameSite=\(sameSite); Max-Age=0" }
+  func expiredSession() -> String { line(sessionName, "", sameSite, maxAge: .zero) }
 
   /// A new attempt's short name: sorts by time, so the oldest can be told without a server-side list.
   func newAttempt(now: Timestamp) -> String {
@@ -53,11 +54,11 @@ struct CookieJar: Sendable {
 
   /// `Lax`: the provider's answer arrives as a top-level GET and must bring it along.
   func attempt(_ name: String, value: Secret) -> String {
-    "\(attemptPrefix)\(name)=\(value.reveal())\(attributes); SameSite=Lax; Max-Age=\(attemptLifetime)"
+    line(attemptPrefix + name, value.reveal(), .lax, maxAge: attemptLifetime)
   }
 
   func expiredAttempt(_ name: String) -> String {
-    "\(attemptPrefix)\(name)=\(attributes); SameSite=Lax; Max-Age=0"
+    line(attemptPrefix + name, "", .lax, maxAge: .zero)
   }
 
   /// The value an attempt's cookie was sent with.
@@ -75,5 +76,18 @@ struct CookieJar: Sendable {
     }
     let surplus = names.count - (CookieJar.maxAttempts - 1)
     return surplus > 0 ? Array(names.sorted().prefix(surplus)) : []
+  }
+
+  private func line(_ name: String, _ value: String, _ sameSite: SetCookie.SameSite, maxAge: Duration?)
+    -> String
+  {
+    guard var cookie = SetCookie(name: name, value: value) else {
+      // Names are validated with the configuration, values are base64url.
+      preconditionFailure("a cookie of our own that no cookie can be")
+    }
+    cookie.isSecure = isSecure
+    cookie.sameSite = sameSite
+    cookie.maxAge = maxAge
+    return cookie.text
   }
 }
