@@ -101,11 +101,16 @@ extension ControlPlane {
     else { return linkDead(request) }
     let route = routes.all[consent.routeIndex]
     let granted = ScopeList.union(session.grantedScopes, slots.scopes(of: session, slot: slot))
+    let need = ConsentNeed(
+      .consent, source: .challenge, code: "continue", scopes: consent.scopes, claims: consent.claims,
+      acrValues: consent.acrValues, maxAge: consent.maxAge)
+    let additions = AuthorizationAdditions(
+      for: need, signIn: signIn.settings.scope, granted: granted, requested: route.scope)
     let demand = SignIn.Demand(
-      scope: ScopeList.union(
-        ScopeList.union(signIn.settings.scope, ScopeList.union(route.scope, granted)), consent.scopes),
-      resource: route.resource, claims: consent.claims, acrValues: consent.acrValues, maxAge: consent.maxAge,
-      prompt: consent.prompt, loginHint: session.loginHint ?? session.profile.username)
+      scope: additions.scopes, resource: route.resource, claims: additions.claims,
+      acrValues: additions.acrValues,
+      maxAge: additions.maxAge, prompt: consent.prompt,
+      loginHint: session.loginHint ?? session.profile.username)
     return await begin(demand, purpose: .consent(consent), returnTo: returnTo, request: request)
   }
 
