@@ -76,18 +76,15 @@ public struct Buffer: ~Copyable {
     return unsafe start[index]
   }
 
-  /// First readable byte. A buffer without memory points at a static byte, never dereferenced: its count is zero.
+  /// First readable byte. A buffer without memory gives an address that nobody reads or writes, since every access is bounded by a
+  /// count of zero; it is not nil, because a `Span` and C functions want an address even for no bytes.
   @usableFromInline var start: UnsafeMutablePointer<UInt8> {
     @inline(__always)
     get {
       if let base = unsafe base { return unsafe base + readIndex }
-      return unsafe Self.nowhere
+      return unsafe UnsafeMutablePointer(bitPattern: 1).unsafelyUnwrapped
     }
   }
-
-  /// Where an empty buffer points. `nonisolated(unsafe)`: a constant address whose byte nobody reads or writes, since every access is
-  /// bounded by a count of zero.
-  @usableFromInline nonisolated(unsafe) static let nowhere = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
 }
 
 // MARK: - Appending

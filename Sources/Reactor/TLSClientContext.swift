@@ -2,42 +2,35 @@ internal import COpenSSL
 
 /// How TLS is spoken to others: whom to trust, always with chain and host name verification. There is no switch to turn it off.
 ///
-/// `@unchecked Sendable`: `context` is set up in `init` and only read afterwards, which OpenSSL allows from any thread (it counts references
-/// and locks its own tables); the sessions to resume stand in a `Locked` table.
-@safe public final class TLSClientContext: @unchecked Sendable {
-  let context: OpaquePointer
+/// Owner: any thread; the sessions to resume stand in a guarded table.
+public final class TLSClientContext: Sendable {
+  let context: TLSContext
   /// The last session of each host, for resumption (RFC 8446 §2.2). Bound: `maxSessions` hosts.
   private let sessions = Locked<[String: TLSTicket]>([:])
   private static let maxSessions = 64
 
   /// - Parameter caFile: PEM certificates to trust instead of the system's; nil: the system's store.
   public init(caFile: String? = nil) throws(ReactorError) {
-    guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
-      throw ReactorError("OpenSSL has no TLS client")
-    }
-    unsafe self.context = context
-    unsafe coatcheck_set_min_version(context, TLS1_2_VERSION)
-    unsafe coatcheck_set_modes(context)
-    unsafe coatcheck_set_client_options(context)
-    unsafe SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20")
-    unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
-    unsafe coatcheck_offer_http11(context)
+    context = try TLSContext(.client, minimum: TLS1_2_VERSION)
+    unsafe coatcheck_set_client_options(context.pointer)
+    unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
+    unsafe coatcheck_offer_http11(context.pointer)
     ERR_clear_error()
     if let caFile {
-      if unsafe SSL_CTX_load_verify_locations(context, caFile, nil) != 1 {
+      if unsafe SSL_CTX_load_verify_locations(context.pointer, caFile, nil) != 1 {
         throw ReactorError("CA file \(caFile): \(TLSErrors.drain() ?? "unknown")")
       }
-    } else if unsafe SSL_CTX_set_default_verify_paths(context) != 1 {
+    } else if unsafe SSL_CTX_set_default_verify_paths(context.pointer) != 1 {
       throw ReactorError("the system's CA certificates: \(TLSErrors.drain() ?? "unknown")")
     }
   }
 
-  deinit { unsafe SSL_CTX_free(context) }
-
   /// Offers the host's last session.
   func resume(_ ssl: OpaquePointer, host: String) {
-    guard let ticket = sessions.withLock({ $0[host] }) else { return }
-    unsafe SSL_set_session(ssl, ticket.session)
+    sessions.withLock { sessions in
+      guard let ticket = sessions[host] else { return }
+      unsafe SSL_set_session(ssl, ticket.session)
+    }
   }
 
   /// Remembers a session. Called when a connection closes: by then TLS 1.3 tickets have arrived.
@@ -52,7 +45,7 @@ internal import COpenSSL
   }
 }
 
-/// A session that can be resumed; owns its reference. Handed around only under the table's lock or as an OpenSSL reference.
+/// A session that can be resumed; owns its reference, and stays under the table's lock.
 @safe private final class TLSTicket {
   let session: OpaquePointer
   init(_ session: OpaquePointer) { unsafe self.session = session }

@@ -3,9 +3,8 @@ internal import Glibc
 
 /// What a TLS server presents: one or several certificates with their keys, chosen by the name the client asks for.
 ///
-/// `@unchecked Sendable`: the contexts are set up in `init` and only read afterwards, which OpenSSL allows from any thread (it counts
-/// references and locks its session cache itself).
-@safe public final class TLSServerContext: @unchecked Sendable {
+/// Owner: any thread; nothing changes after `init` but the guarded ring of ticket keys.
+public final class TLSServerContext: Sendable {
   public enum Version: Sendable { case tls12, tls13 }
 
   /// Files of one certificate.
@@ -21,8 +20,9 @@ internal import Glibc
     }
   }
 
-  let context: OpaquePointer
-  private var others: [OpaquePointer]
+  /// The first certificate's.
+  let context: TLSContext
+  private let others: [TLSContext]
   /// One ring for all certificates: a client may resume by any name it was served under.
   private let ticketKeys = TLSTicketKeys()
 
@@ -32,14 +32,15 @@ internal import Glibc
   /// - Throws: a file cannot be read, is no PEM, or the key is encrypted or not the certificate's.
   public init(identities: [Identity], minimum: Version = .tls12) throws(ReactorError) {
     guard let first = identities.first else { throw ReactorError("a TLS server needs a certificate") }
-    unsafe others = []
-    unsafe context = try unsafe TLSServerContext.make(first, minimum, ticketKeys)
+    context = try TLSServerContext.make(first, minimum, ticketKeys)
+    var others: [TLSContext] = []
     for identity in identities.dropFirst() {
-      unsafe others.append(try unsafe TLSServerContext.make(identity, minimum, ticketKeys))
+      others.append(try TLSServerContext.make(identity, minimum, ticketKeys))
     }
-    guard unsafe !others.isEmpty else { return }
+    self.others = others
+    guard !others.isEmpty else { return }
     unsafe coatcheck_set_server_name_callback(
-      context,
+      context.pointer,
       { ssl, _, argument in
         // `argument` is the object itself, unretained: it lives longer than every session made from it (TLSSession.context).
         guard let ssl = unsafe ssl, let argument = unsafe argument,
@@ -51,49 +52,36 @@ internal import Glibc
       }, Unmanaged.passUnretained(self).toOpaque())
   }
 
-  deinit {
-    unsafe SSL_CTX_free(context)
-    unsafe others.forEach { unsafe SSL_CTX_free($0) }
-  }
-
   private func choose(_ ssl: OpaquePointer, _ name: UnsafePointer<CChar>) {
     let count = unsafe strlen(name)
-    let fitting = unsafe others.first { other in
-      guard let certificate = unsafe SSL_CTX_get0_certificate(other) else { return false }
+    let fitting = others.first { other in
+      guard let certificate = unsafe SSL_CTX_get0_certificate(other.pointer) else { return false }
       return unsafe X509_check_host(certificate, name, count, 0, nil) == 1
     }
-    if let fitting = unsafe fitting { unsafe SSL_set_SSL_CTX(ssl, fitting) }
+    if let fitting { unsafe SSL_set_SSL_CTX(ssl, fitting.pointer) }
   }
 
   private static func make(
     _ identity: Identity, _ minimum: Version, _ ticketKeys: TLSTicketKeys
-  ) throws(ReactorError) -> OpaquePointer {
-    guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
-      throw ReactorError("OpenSSL has no TLS server")
-    }
-    unsafe coatcheck_set_min_version(context, minimum == .tls13 ? TLS1_3_VERSION : TLS1_2_VERSION)
-    unsafe coatcheck_set_modes(context)
-    unsafe coatcheck_set_server_options(context)
-    // Forward secrecy and authenticated encryption only (RFC 9325 §4.2).
-    unsafe SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20")
-    unsafe coatcheck_serve_http11(context)
+  ) throws(ReactorError) -> TLSContext {
+    let context = try TLSContext(.server, minimum: minimum == .tls13 ? TLS1_3_VERSION : TLS1_2_VERSION)
+    unsafe coatcheck_set_server_options(context.pointer)
+    unsafe coatcheck_serve_http11(context.pointer)
     let sessionID = Array("coatcheck".utf8)
-    unsafe SSL_CTX_set_session_id_context(context, sessionID, UInt32(sessionID.count))
-    unsafe ticketKeys.serve(context)
-    unsafe coatcheck_never_ask_password(context)
+    unsafe SSL_CTX_set_session_id_context(context.pointer, sessionID, UInt32(sessionID.count))
+    unsafe ticketKeys.serve(context.pointer)
+    unsafe coatcheck_never_ask_password(context.pointer)
     ERR_clear_error()
-    if unsafe SSL_CTX_use_certificate_chain_file(context, identity.certificateFile) != 1 {
-      let reason = TLSErrors.drain() ?? "unknown"
-      unsafe SSL_CTX_free(context)
-      throw ReactorError("certificate file \(identity.certificateFile): \(reason)")
+    if unsafe SSL_CTX_use_certificate_chain_file(context.pointer, identity.certificateFile) != 1 {
+      throw ReactorError(
+        "certificate file \(identity.certificateFile): \(TLSErrors.drain() ?? "unknown")")
     }
-    if unsafe SSL_CTX_use_PrivateKey_file(context, identity.privateKeyFile, SSL_FILETYPE_PEM) != 1
-      || SSL_CTX_check_private_key(context) != 1
+    if unsafe SSL_CTX_use_PrivateKey_file(context.pointer, identity.privateKeyFile, SSL_FILETYPE_PEM) != 1
+      || SSL_CTX_check_private_key(context.pointer) != 1
     {
-      let reason = TLSErrors.drain() ?? "unknown"
-      unsafe SSL_CTX_free(context)
-      throw ReactorError("private key file \(identity.privateKeyFile): \(reason)")
+      throw ReactorError(
+        "private key file \(identity.privateKeyFile): \(TLSErrors.drain() ?? "unknown")")
     }
-    return unsafe context
+    return context
   }
 }

@@ -17,7 +17,7 @@ internal import COpenSSL
   private var memory: (context: TLSClientContext, host: String)?
 
   init?(server: TLSServerContext, descriptor: Int32) {
-    guard let ssl = unsafe SSL_new(server.context) else { return nil }
+    guard let ssl = unsafe SSL_new(server.context.pointer) else { return nil }
     unsafe self.ssl = ssl
     context = server
     unsafe SSL_set_fd(ssl, descriptor)
@@ -25,7 +25,7 @@ internal import COpenSSL
   }
 
   init?(client: TLSClientContext, descriptor: Int32, host: String) {
-    guard let ssl = unsafe SSL_new(client.context) else { return nil }
+    guard let ssl = unsafe SSL_new(client.context.pointer) else { return nil }
     unsafe self.ssl = ssl
     context = client
     memory = (client, host)

@@ -129,9 +129,12 @@ import Testing
   }
 
   @Test func `a client that leaves while the handler thinks is over, and acting late does nothing`() throws {
-    let kept = LateHandler()
+    let kept = Locked<LoopBound<Exchange>?>(nil)
     var script = Script()
-    script.received = { x, _ in kept.keep(x) }
+    script.received = { x, _ in
+      let bound = LoopBound(x, on: x.loop)
+      kept.withLock { $0 = bound }
+    }
     try withRig(script: script, upstream: echo) { rig in
       let client = rig.client()
       client.socket.send(Self.request)
@@ -139,21 +142,20 @@ import Testing
       client.socket.reset()
       #expect(rig.journal.waits(for: "finished clientGone"))
       let isOver = rig.with { _, pool in
-        kept.act { x in
-          x.respond(status: 200)
-          x.forward(to: pool)
-          x.collectBody(limit: 1)
-          x.startStream(status: 200)
-          x.sendStream([1])
-          x.endStream()
-          x.reject(status: 400)
-          x.relayCollected()
-          return x.isOver
-        }
+        guard let x = kept.withLock({ $0 })?.value else { return false }
+        x.respond(status: 200)
+        x.forward(to: pool)
+        x.collectBody(limit: 1)
+        x.startStream(status: 200)
+        x.sendStream([1])
+        x.endStream()
+        x.reject(status: 400)
+        x.relayCollected()
+        return x.isOver
       }
       #expect(isOver)
       #expect(rig.journal.count("finished clientGone") == 1)
-      rig.with { _, _ in kept.drop() }
+      rig.with { _, _ in kept.withLock { $0 = nil } }
     }
   }
 
@@ -171,14 +173,4 @@ import Testing
       #expect(rig.journal.waits(for: "finished clientGone"))
     }
   }
-}
-
-/// Holds an exchange of the loop for later.
-///
-/// `@unchecked Sendable`: the test only carries it into closures that run on the loop.
-final class LateHandler: @unchecked Sendable {
-  private var exchange: Exchange?
-  func keep(_ x: Exchange) { exchange = x }
-  func act(_ body: (Exchange) -> Bool) -> Bool { exchange.map(body) ?? false }
-  func drop() { exchange = nil }
 }

@@ -1,0 +1,24 @@
+internal import COpenSSL
+
+/// What client and server contexts have in common: OpenSSL's `SSL_CTX` with the versions, ciphers and modes that both speak.
+///
+/// `@unchecked Sendable`: whoever makes one sets it up before sharing it and only reads it afterwards, which OpenSSL allows from any
+/// thread: it counts references and locks its own tables.
+@safe final class TLSContext: @unchecked Sendable {
+  enum Role { case client, server }
+
+  /// Lives as long as the object.
+  let pointer: OpaquePointer
+
+  init(_ role: Role, minimum: Int32) throws(ReactorError) {
+    let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
+    guard let pointer = unsafe SSL_CTX_new(method) else { throw ReactorError("OpenSSL has no TLS \(role)") }
+    unsafe self.pointer = pointer
+    unsafe coatcheck_set_min_version(pointer, minimum)
+    unsafe coatcheck_set_modes(pointer)
+    // Forward secrecy and authenticated encryption only (RFC 9325 §4.2).
+    unsafe SSL_CTX_set_cipher_list(pointer, "ECDHE+AESGCM:ECDHE+CHACHA20")
+  }
+
+  deinit { unsafe SSL_CTX_free(pointer) }
+}
