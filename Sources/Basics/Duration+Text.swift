@@ -22,19 +22,11 @@ extension Duration {
   /// A whole number with one unit: `250ms`, `30s`, `5m`, `8h`, `7d`. Nil for anything else, a sign included, and for
   /// more than 36,500 days.
   public init?(text: String) {
-    let digits = text.utf8.prefix(while: ASCII.isDigit)
-    guard !digits.isEmpty, digits.count <= 15, let number = Int64(String(digits) ?? "") else { return nil }
-    let perUnit: Int64
-    switch text.utf8.dropFirst(digits.count) {
-    case let unit where unit.elementsEqual("ms".utf8): perUnit = 1
-    case let unit where unit.elementsEqual("s".utf8): perUnit = 1000
-    case let unit where unit.elementsEqual("m".utf8): perUnit = 60_000
-    case let unit where unit.elementsEqual("h".utf8): perUnit = 3_600_000
-    case let unit where unit.elementsEqual("d".utf8): perUnit = 86_400_000
-    default: return nil
-    }
-    let (milliseconds, overflow) = number.multipliedReportingOverflow(by: perUnit)
-    guard !overflow, milliseconds <= 36_500 * 86_400_000 else { return nil }
+    guard
+      let milliseconds = Quantity.parse(
+        text, [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)], maxDigits: 15,
+        atMost: 36_500 * 86_400_000)
+    else { return nil }
     self = .milliseconds(milliseconds)
   }
 
@@ -60,19 +52,12 @@ public struct ByteSize: Sendable, Hashable, Comparable, CustomStringConvertible 
 
   /// A whole number with one unit: `512B`, `16KiB`, `4MiB`, `1GiB`. Nil for anything else and for more than 1 TiB.
   public init?(text: String) {
-    let digits = text.utf8.prefix(while: ASCII.isDigit)
-    guard !digits.isEmpty, digits.count <= 13, let number = Int(String(digits) ?? "") else { return nil }
-    let shift: Int
-    switch text.utf8.dropFirst(digits.count) {
-    case let unit where unit.elementsEqual("B".utf8): shift = 0
-    case let unit where unit.elementsEqual("KiB".utf8): shift = 10
-    case let unit where unit.elementsEqual("MiB".utf8): shift = 20
-    case let unit where unit.elementsEqual("GiB".utf8): shift = 30
-    default: return nil
-    }
-    let (size, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
-    guard !overflow, size <= 1 << 40 else { return nil }
-    bytes = size
+    guard
+      let size = Quantity.parse(
+        text, [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)], maxDigits: 13,
+        atMost: 1 << 40)
+    else { return nil }
+    bytes = Int(size)
   }
 
   /// The shortest text that ``init(text:)`` reads back.
@@ -85,4 +70,21 @@ public struct ByteSize: Sendable, Hashable, Comparable, CustomStringConvertible 
   }
 
   public static func < (a: ByteSize, b: ByteSize) -> Bool { a.bytes < b.bytes }
+}
+
+/// A whole number with one unit, the form that durations and sizes share.
+private enum Quantity {
+  /// The number times the size of its unit; nil when `text` is anything else or the product exceeds `limit`.
+  static func parse(
+    _ text: String, _ units: [(name: String, size: Int64)], maxDigits: Int, atMost limit: Int64
+  ) -> Int64? {
+    let digits = text.utf8.prefix(while: ASCII.isDigit)
+    guard !digits.isEmpty, digits.count <= maxDigits, let number = Int64(String(digits) ?? "") else {
+      return nil
+    }
+    let unit = text.utf8.dropFirst(digits.count)
+    guard let size = units.first(where: { unit.elementsEqual($0.name.utf8) })?.size else { return nil }
+    let (product, overflow) = number.multipliedReportingOverflow(by: size)
+    return overflow || product > limit ? nil : product
+  }
 }
