@@ -58,6 +58,8 @@ let modules: [Target] = [
 ]
 
 let testModules: [Target] = [
+  // What the tests of several modules use.
+  .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
   tests("Basics"),
   tests("JSON", ["Basics"]),
   tests("HTTP", ["Basics"]),
@@ -65,8 +67,8 @@ let testModules: [Target] = [
   tests("Wire", ["Basics", "HTTP", "Reactor"]),
   tests("OAuth", ["Basics", "HTTP", "JSON", crypto, jwt]),
   tests("Sessions", ["Basics", crypto, grdb]),
-  tests("MCP", ["Basics", "JSON"]),
-  tests("Consent", ["Basics", "HTTP", "JSON", "MCP", "OAuth"]),
+  tests("MCP", ["Basics", "JSON", "TestSupport"]),
+  tests("Consent", ["Basics", "HTTP", "JSON", "MCP", "OAuth", "TestSupport"]),
   tests("Configuration", ["Basics", "JSON"]),
   tests(
     "Gateway",

@@ -1,5 +1,6 @@
 import Consent
 import OAuth
+import TestSupport
 import Testing
 
 private let claims = #"{"access_token":{"nbf":{"essential":true,"value":"1767225600"}}}"#

@@ -1,6 +1,7 @@
 import Basics
 import Consent
 import JSON
+import TestSupport
 import Testing
 
 @Suite struct `A demand for consent` {

@@ -1,5 +1,6 @@
 import Basics
 import MCP
+import TestSupport
 import Testing
 
 /// Which verdict is expected, without its words.
