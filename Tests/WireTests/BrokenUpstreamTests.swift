@@ -141,9 +141,8 @@ import Testing
   }
 
   @Test func `a refused connection is a failure and the next request tries again`() throws {
-    let gone = ScriptedUpstream { _ in }
-    let port = gone.port
-    gone.close()
+    let (socket, port) = RawSocket.bound()
+    defer { withExtendedLifetime(socket) {} }
     try withRig(settings: { $0.port = port }, upstream: echo) { rig in
       let client = rig.client()
       for _ in 0..<2 {

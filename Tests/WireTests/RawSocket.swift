@@ -34,6 +34,20 @@ final class RawSocket: Sendable {
     return RawSocket(descriptor: descriptor)
   }
 
+  /// A socket on a port of its own where nobody listens: connections are refused, and nobody else gets the port.
+  static func bound() -> (socket: RawSocket, port: UInt16) {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = loopback(0)
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    unsafe withUnsafeMutablePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+        precondition(unsafe bind(descriptor, generic, size) == 0)
+        _ = unsafe getsockname(descriptor, generic, &size)
+      }
+    }
+    return (RawSocket(descriptor: descriptor), UInt16(bigEndian: address.sin_port))
+  }
+
   static func loopback(_ port: UInt16) -> sockaddr_in {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)

@@ -8,7 +8,7 @@ import Synchronization
 
 /// What happened, in order, and a bounded wait for it.
 final class Journal: Sendable {
-  private let entries = Mutex<[String]>([])
+  private let entries = Locked<[String]>([])
   private let signal = DispatchSemaphore(value: 0)
 
   func add(_ entry: String) {

@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Reactor
 import Synchronization
 
 /// An upstream that does exactly what a test says: raw bytes over TCP, one queue per connection.
@@ -21,33 +22,25 @@ final class ScriptedUpstream: Sendable {
   }
 
   let port: UInt16
-  private let listener: Int32
+  /// Its number stays ours as long as anybody may still use it: closed earlier, it could be another test's socket.
+  private let listener: RawSocket
   private let count = Atomic<Int>(0)
-  private let open = Mutex<[RawSocket]>([])
+  private let open = Locked<[RawSocket]>([])
 
   /// Connections accepted so far.
   var connectionCount: Int { count.load(ordering: .relaxed) }
 
   /// Listens at once; `script` runs for each connection, which is closed after it.
   init(_ script: @escaping @Sendable (Connection) -> Void) {
-    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = RawSocket.loopback(0)
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let descriptor = listener
-    let port = unsafe withUnsafeMutablePointer(to: &address) { pointer in
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-        precondition(unsafe bind(descriptor, generic, size) == 0 && listen(descriptor, 256) == 0)
-        _ = unsafe getsockname(descriptor, generic, &size)
-      }
-      return unsafe UInt16(bigEndian: pointer.pointee.sin_port)
-    }
+    let (listener, port) = RawSocket.bound()
+    precondition(listen(listener.descriptor, 256) == 0)
+    self.listener = listener
     self.port = port
     DispatchQueue(label: "upstream.accept").async { [self] in
       while true {
-        let accepted = accept(descriptor, nil, nil)
+        let accepted = accept(listener.descriptor, nil, nil)
         guard accepted >= 0 else {
-          // Here and not in `close()`: the number must not be used again while `accept` may still be called with it.
-          Glibc.close(descriptor)
+          if errno == EAGAIN || errno == EINTR { continue }
           return
         }
         let socket = RawSocket(descriptor: accepted)
@@ -62,9 +55,9 @@ final class ScriptedUpstream: Sendable {
     }
   }
 
-  /// Ends everything.
+  /// Ends everything. Harmless when it has ended.
   func close() {
-    shutdown(listener, Int32(SHUT_RDWR))
+    listener.shutdownBoth()
     for socket in open.withLock({ $0 }) { socket.shutdownBoth() }
   }
 
