@@ -6,6 +6,10 @@ public enum ClientCredential: Sendable {
   case secret(Secret)
   /// For `private_key_jwt`: the key and, where configured, its certificate, both PEM.
   case privateKey(Secret, certificate: String?)
+  /// For `workload_identity`: the file whose content is sent, read again for each request.
+  case assertionFile(String)
+  /// For `tls_client_auth`: the files are given to the TLS library.
+  case clientCertificate(certificateFile: String, privateKeyFile: String)
 }
 
 extension Configuration {
@@ -13,7 +17,7 @@ extension Configuration {
   /// - Parameter environment: where `client_secret_env` is looked up.
   /// - Throws: what is missing, empty or not what it should be; the secret itself is never in a message.
   public func readCredential(environment: [String: String]) throws(ConfigurationError) -> ClientCredential {
-    do {
+    do throws(NamedFile.Failure) {
       switch oidc.tokenEndpointAuthMethod {
       case .clientSecretBasic, .clientSecretPost: return .secret(try readSecret(environment))
       case .privateKeyJWT:
@@ -25,6 +29,21 @@ extension Configuration {
         }
         return .privateKey(
           Secret(bytes: key), certificate: certificate.map { String(decoding: $0, as: UTF8.self) })
+      case .workloadIdentity:
+        let variable = "AZURE_FEDERATED_TOKEN_FILE"
+        guard let file = oidc.assertionFile ?? environment[variable], !file.isEmpty else {
+          throw NamedFile.Failure(
+            path: "oidc.assertion_file",
+            message: "is missing, and the environment variable \(variable) is not set", isMissing: true)
+        }
+        _ = try NamedFile(path: "oidc.assertion_file", file: file, kind: .secret).read()
+        return .assertionFile(file)
+      case .tlsClientAuth:
+        let certificate = NamedFile(
+          path: "oidc.certificate_file", file: oidc.certificateFile ?? "", kind: .certificate)
+        let key = NamedFile(path: "oidc.private_key_file", file: oidc.privateKeyFile ?? "", kind: .privateKey)
+        _ = (try certificate.read(), try key.read())
+        return .clientCertificate(certificateFile: certificate.file, privateKeyFile: key.file)
       }
     } catch {
       throw ConfigurationError(problems: [places.problem(error.path, error.message)])

@@ -7,6 +7,7 @@ extension Configuration {
     checkFront(&reading)
     checkCredential(&reading)
     checkRoutes(&reading)
+    checkConsent(&reading)
     checkSession(&reading)
   }
 
@@ -54,9 +55,14 @@ extension Configuration {
         "token_endpoint_auth_method" to "private_key_jwt"
         """
       )
-    case .privateKeyJWT:
-      guard oidc.privateKeyFile == nil else { return }
-      reading.note("oidc.private_key_file", "is missing: \"private_key_jwt\" needs it")
+    case .privateKeyJWT, .tlsClientAuth:
+      if oidc.privateKeyFile == nil {
+        reading.note("oidc.private_key_file", "is missing: \"\(method.rawValue)\" needs it")
+      }
+      if method == .tlsClientAuth, oidc.certificateFile == nil {
+        reading.note("oidc.certificate_file", "is missing: \"tls_client_auth\" presents it")
+      }
+    case .workloadIdentity: break
     }
   }
 

@@ -20,6 +20,13 @@ extension Configuration {
     public var keyID: String?
     /// Algorithm of client assertions; nil: what fits the key (RS256 or ES256).
     public var signingAlg: SigningAlgorithm?
+    /// File with an assertion that somebody else signed, for ``AuthMethod/workloadIdentity``; nil:
+    /// `$AZURE_FEDERATED_TOKEN_FILE`.
+    public var assertionFile: String?
+    /// How the provider behaves beyond the standards.
+    public var profile = Profile.auto
+    /// Tenants (`tid`) that may sign in; empty: all that the issuer stands for.
+    public var allowedTenants: [String] = []
     /// Scopes of the sign-in itself; always has `openid`.
     public var scope = ["openid", "profile", "offline_access"]
     /// Path of the redirect URI, under `/auth/`. See ``Configuration/redirectURI``.
@@ -51,6 +58,22 @@ extension Configuration {
       case clientSecretBasic = "client_secret_basic"
       case clientSecretPost = "client_secret_post"
       case privateKeyJWT = "private_key_jwt"
+      /// An assertion from a file that a platform rotates.
+      case workloadIdentity = "workload_identity"
+      /// A TLS client certificate (RFC 8705).
+      case tlsClientAuth = "tls_client_auth"
+
+      /// Whether a shared secret is needed.
+      var usesSecret: Bool { self == .clientSecretBasic || self == .clientSecretPost }
+    }
+
+    /// Behaviour of providers beyond the standards.
+    public enum Profile: String, Sendable, CaseIterable {
+      /// As the issuer's host tells.
+      case auto
+      case standard
+      /// Microsoft Entra ID.
+      case entra
     }
 
     /// Algorithms of client assertions (RFC 7518 §3.1).

@@ -31,6 +31,19 @@ extension Configuration {
     /// Connections to this route's upstream, all workers together; nil: ``Limits/upstreamConnections``.
     public var maxConnections: Int?
 
+    /// What people are told the server is called; nil: ``path``.
+    public var name: String?
+    /// How the user's token becomes the upstream's; nil: it goes there itself.
+    public var exchange: Exchange?
+    /// Whether calls without all scopes they need go no further; nil: ``Consent/requirePreConsent``.
+    public var requirePreConsent: Bool?
+    /// What is done when the upstream lacks consent for a service behind it.
+    public var downstreamConsent = DownstreamConsent.combined
+    /// Hosts that links of the upstream's may lead to.
+    public var consentLinkHosts: [String] = []
+    /// How this upstream says in its own form that consent is needed.
+    public var consentRules: [ConsentRule] = []
+
     /// What `Authorization` field upstream requests get.
     public enum Authorization: String, Sendable, CaseIterable { case bearer, none }
 

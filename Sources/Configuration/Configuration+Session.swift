@@ -68,16 +68,4 @@ extension Configuration {
     /// Whether the refresh token is revoked at sign-out (RFC 7009).
     public var revokeOnLogout = true
   }
-
-  /// How missing consent is handled.
-  public struct Consent: Sendable, Hashable {
-    /// How long a link to `/auth/continue` works.
-    public var linkLifetime = Duration.seconds(600)
-    /// How often in a row a user is sent to the provider for the same scopes.
-    public var maxRounds = 2
-    /// A token without all scopes of its route never goes upstream: the user is asked first.
-    public var requirePreConsent = false
-    /// JSON-RPC error codes of upstreams that mean "consent required", besides the well-known ones.
-    public var codes: [Int] = []
-  }
 }

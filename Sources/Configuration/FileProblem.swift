@@ -26,7 +26,7 @@ extension Configuration {
           FileProblem(problem: places.problem(error.path, error.message), isMissing: error.isMissing))
       }
     }
-    if let variable = oidc.clientSecretEnv, oidc.tokenEndpointAuthMethod != .privateKeyJWT {
+    if let variable = oidc.clientSecretEnv, oidc.tokenEndpointAuthMethod.usesSecret {
       do throws(ConfigurationError) {
         _ = try readCredential(environment: environment)
       } catch {
@@ -51,14 +51,19 @@ extension Configuration {
         add("tls.certificates[\(index)].private_key_file", pair.privateKeyFile, .privateKey)
       }
     }
-    if oidc.tokenEndpointAuthMethod == .privateKeyJWT {
+    switch oidc.tokenEndpointAuthMethod {
+    case .privateKeyJWT, .tlsClientAuth:
       add("oidc.private_key_file", oidc.privateKeyFile, .privateKey)
       add("oidc.certificate_file", oidc.certificateFile, .certificate)
-    } else {
+    case .workloadIdentity: add("oidc.assertion_file", oidc.assertionFile, .secret)
+    case .clientSecretBasic, .clientSecretPost:
       add("oidc.client_secret_file", oidc.clientSecretFile, .secret)
     }
     add("oidc.ca_file", oidc.caFile, .certificate)
-    for (index, route) in routes.enumerated() { add("routes[\(index)].ca_file", route.caFile, .certificate) }
+    for (index, route) in routes.enumerated() {
+      add("routes[\(index)].ca_file", route.caFile, .certificate)
+      add("routes[\(index)].exchange.actor_token_file", route.exchange?.actorTokenFile, .secret)
+    }
     for (index, file) in session.encryptionKeyFiles.enumerated() {
       add("session.encryption_key_files[\(index)]", file, .sealingKey)
     }

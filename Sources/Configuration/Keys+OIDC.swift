@@ -22,7 +22,7 @@ extension Configuration.OIDC {
           example: "/etc/coatcheck/client_secret",
           """
           File with the client secret; line ends behind it do not count. This or `client_secret_env` is \
-          needed unless `token_endpoint_auth_method` is `private_key_jwt`.
+          needed for `client_secret_basic` and `client_secret_post`.
           """
         ),
         make.optional(
@@ -40,13 +40,21 @@ extension Configuration.OIDC {
         ),
         make.value(
           "token_endpoint_auth_method", \.tokenEndpointAuthMethod, .word,
-          "How the proxy proves who it is at the token endpoint."),
+          """
+          How the proxy proves who it is at the token endpoint. `workload_identity`: with an assertion that \
+          the platform puts into a file. `tls_client_auth`: with a client certificate (RFC 8705).
+          """
+        ),
+        make.optional(
+          "assertion_file", \.assertionFile, .file, otherwise: "`$AZURE_FEDERATED_TOKEN_FILE`",
+          example: "/var/run/secrets/azure/tokens/azure-identity-token",
+          "File with the assertion for `workload_identity`. It is read again for each request."),
         make.optional(
           "private_key_file", \.privateKeyFile, .file, otherwise: "none",
           example: "/etc/coatcheck/client.key",
           """
-          PEM file with the private key that signs client assertions (RFC 7523). Needed for, and only \
-          used with, `private_key_jwt`; so are the next three keys.
+          PEM file with the private key that signs client assertions (RFC 7523), or that of the client \
+          certificate. For `private_key_jwt` and `tls_client_auth`.
           """
         ),
         make.optional(
@@ -54,7 +62,7 @@ extension Configuration.OIDC {
           example: "/etc/coatcheck/client.crt",
           """
           PEM file with the certificate of that key. Assertions then name it by `x5t#S256`, as Microsoft \
-          Entra ID demands.
+          Entra ID demands; `tls_client_auth` presents it.
           """
         ),
         make.optional(
@@ -65,6 +73,30 @@ extension Configuration.OIDC {
           "signing_alg", \.signingAlg, .word, otherwise: "`RS256` or `ES256`, as the key is",
           example: "PS256",
           "Algorithm of client assertions. Microsoft Entra ID wants `PS256`."),
+        make.value(
+          "profile", \.profile, .word,
+          """
+          How the provider behaves beyond the standards. `entra`: scopes name their resource, there is no \
+          `resource` parameter, each token call is for one resource, claims challenges are asked for \
+          (`cp1`). `auto`: `entra` for issuers of Microsoft's, else `standard`.
+          """
+        ),
+        make.value(
+          "allowed_tenants", \.allowedTenants,
+          Form<String>.text(
+            "the GUID of a tenant",
+            pattern: "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+          ) {
+            tenant($0)
+          } write: {
+            $0
+          }.list(),
+          example: ["00000000-0000-0000-0000-000000000000"],
+          """
+          Tenants (`tid`) whose people may sign in. Empty: all that the issuer stands for, which for \
+          `common` and `organizations` is everybody.
+          """
+        ),
         make.value(
           "scope", \.scope,
           .words("scopes separated by single spaces, none twice").demanding { scope in
@@ -174,6 +206,14 @@ extension Configuration.OIDC {
   private static func isVariable(_ text: String) -> Bool {
     guard let first = text.utf8.first, !ASCII.isDigit(first), text.utf8.count <= 256 else { return false }
     return text.utf8.allSatisfy { ASCII.isLetter($0) || ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
+  }
+
+  /// The GUID in lower case.
+  private static func tenant(_ text: String) -> String? {
+    let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+    let isGUID =
+      parts.map(\.count) == [8, 4, 4, 4, 12] && parts.allSatisfy { $0.allSatisfy(\.isHexDigit) }
+    return isGUID ? ASCII.lowercased(text) : nil
   }
 
   private static func isRedirectPath(_ path: String) -> Bool {

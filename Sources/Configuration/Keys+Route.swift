@@ -28,15 +28,7 @@ extension Configuration.Route {
           """
         ),
         make.optional(
-          "resource", \.resource,
-          .text(
-            "an absolute URI without a fragment, at most 2048 bytes",
-            pattern: "^[A-Za-z][A-Za-z0-9+.-]*:[!\"$-~]+$"
-          ) {
-            isResource($0) ? $0 : nil
-          } write: {
-            $0
-          },
+          "resource", \.resource, .resource,
           otherwise: "no such parameter", example: "https://tools.example.com/mcp",
           """
           `resource` parameter of token requests for this route (RFC 8707). Leave it out for Microsoft \
@@ -61,6 +53,35 @@ extension Configuration.Route {
           refusals are JSON-RPC errors.
           """
         ),
+        make.optional(
+          "name", \.name, .line("a name for people", limit: 80), otherwise: "the `path`",
+          example: "Team tools", "What the consent page calls the server."),
+        make.optionalSection(
+          "exchange", \.exchange, Configuration.Exchange.section, otherwise: "the user's token goes upstream",
+          """
+          Exchange the user's token for one that is meant for the upstream, asked with `scope` and \
+          `resource` of the route.
+          """
+        ),
+        make.optional(
+          "require_pre_consent", \.requirePreConsent, .truth, otherwise: "`consent.require_pre_consent`",
+          example: true, "The same for this route alone."),
+        make.value(
+          "downstream_consent", \.downstreamConsent, .word,
+          """
+          What happens when the upstream itself lacks consent for a service behind it. `combined`: the \
+          provider is asked for both in one go, as far as scopes are named or the provider can (Microsoft \
+          Entra ID). `upstream_link`: the user is shown the upstream's own link. `deny`: the user is told \
+          that its operator has to help.
+          """
+        ),
+        make.value(
+          "consent_link_hosts", \.consentLinkHosts, Form<String>.word("the name of a host", limit: 253).list(),
+          example: ["consent.example.com"],
+          "Hosts that links of the upstream's may lead to, for `upstream_link`. Others are not shown."),
+        make.list(
+          "consent_rules", \.consentRules, of: Configuration.ConsentRule.section,
+          "How this upstream says in its own form that consent is needed."),
         make.optional(
           "ca_file", \.caFile, .file, otherwise: "the system's authorities",
           example: "/etc/coatcheck/upstream-ca.pem",
@@ -114,17 +135,6 @@ extension Configuration.Route {
       let own = ["/auth", "/.well-known"].first { PlainPath.isUnder(path, $0) }
       return own.map { "must not be under \($0)/, which belongs to the proxy itself" }
     }
-  }
-
-  private static func isResource(_ text: String) -> Bool {
-    guard text.utf8.count <= 2048, let colon = text.firstIndex(of: ":"), let first = text.utf8.first,
-      ASCII.isLetter(first)
-    else { return false }
-    let scheme = text[..<colon].utf8.allSatisfy {
-      ASCII.isLetter($0) || ASCII.isDigit($0) || "+-.".utf8.contains($0)
-    }
-    let rest = text[text.index(after: colon)...].utf8
-    return scheme && !rest.isEmpty && rest.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }
   }
 
   /// The field's name in lower case, unless it is one that belongs to the connection and never passes.

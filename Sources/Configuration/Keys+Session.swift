@@ -78,40 +78,6 @@ extension Configuration.Tokens {
   }
 }
 
-extension Configuration.Consent {
-  static var section: Section<Self> {
-    Section(Self()) { make in
-      [
-        make.value(
-          "link_lifetime", \.linkLifetime, .duration(.seconds(10) ... .seconds(3600)),
-          """
-          How long a link that leads to the provider's consent page works. Each works once, for the user \
-          it was made for.
-          """
-        ),
-        make.value(
-          "max_rounds", \.maxRounds, .number(1...10),
-          """
-          How often in a row a user is sent to the provider for the same scopes before a page says that \
-          it does not help.
-          """
-        ),
-        make.value(
-          "require_pre_consent", \.requirePreConsent, .truth,
-          """
-          Compare the scopes of a user's token with the `scope` of the route before anything goes upstream, and \
-          ask for consent at once where one is missing.
-          """
-        ),
-        make.value(
-          "codes", \.codes, Form<Int>.number(.any).list(),
-          example: [-32050],
-          "JSON-RPC error codes of upstreams that mean \"consent required\", besides the well-known ones."),
-      ]
-    }
-  }
-}
-
 extension Configuration.CSRF {
   static var section: Section<Self> {
     Section(Self()) { make in
