@@ -5,6 +5,9 @@ internal import Wire
 
 /// The parts of a message that outlive its body.
 struct KeptMessage {
+  /// Longer names are cut, in bytes.
+  static let maxNameBytes = 128
+
   var id: [UInt8]
   var method: [UInt8]
   var name: [UInt8]
@@ -21,6 +24,8 @@ final class Call {
     case awaitingBody
     /// The control loop: session, token, or an own endpoint's answer.
     case awaitingControl
+    /// The person's consent; the client's stream is open.
+    case held
     /// The upstream.
     case forwarded
     /// A complete answer was handed over.
@@ -56,6 +61,12 @@ final class Call {
   var hasReplayed = false
   /// A redirect on the upstream's own origin was followed already.
   var hasFollowed = false
+  /// The MCP session that the request belongs to, as it is kept in `MCPSessionBindings`.
+  var mcpSessionKey: Bytes32?
+  /// What the client sent along for the upstream after an `input_required` result: kept to be given back in a later round.
+  var upstreamInput: RetryInput?
+  /// The digest of the call, once it was needed.
+  var digest: Bytes32?
   /// The upstream's answer at hand.
   var answer: AnswerSight?
   /// `X-Forwarded-For` and `Forwarded` lines of this connection, made at its first request.
@@ -92,6 +103,9 @@ final class Call {
     credential = nil
     hasReplayed = false
     hasFollowed = false
+    mcpSessionKey = nil
+    upstreamInput = nil
+    digest = nil
     answer = nil
     outcome = "answered"
   }

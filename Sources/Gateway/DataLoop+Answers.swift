@@ -1,4 +1,5 @@
 internal import Basics
+internal import Consent
 internal import HTTP
 internal import JSON
 internal import MCP
@@ -22,9 +23,11 @@ extension DataLoop {
             title: plain.title, explanation: plain.explanation, requestID: hex(call.requestID), action: action
           )))
     }
-    var response = OwnResponse(
-      status: plain.status, fields: [("Content-Type", "application/json")] + SecurityFields.api,
-      body: denialBody(denial, call: call, x))
+    if denial.isAboutConsent {
+      let (status, body) = consentAnswer(denial, id: messageID(x, call), x, call)
+      return answer(x, call, .json(status, bytes: body))
+    }
+    var response = OwnResponse.json(plain.status, bytes: denialBody(denial, call: call, x))
     if plain.status == 401 {
       response.fields.append(("WWW-Authenticate", shared.cookies.challenge(realm: shared.publicURL)))
     }
@@ -48,18 +51,15 @@ extension DataLoop {
   func denialBody(_ denial: Denial, id: [UInt8]? = nil, call: Call, _ x: Exchange) -> [UInt8] {
     let plain = DenialAnswer(denial)
     var data: [(String, JSONValue)] = [("reason", .string(plain.reason))]
-    switch denial {
-    case .loginRequired: data.append(("login_url", .string(loginURL(x, call, isAbsolute: true))))
-    case .consentRequired(let scopes, let link, _):
-      data.append(("scopes", .array(scopes.map { .string($0) })))
-      data.append(("interaction_url", .string(shared.publicURL + link)))
-    case .consentExhausted(let scopes): data.append(("scopes", .array(scopes.map { .string($0) })))
-    default: break
-    }
+    if case .loginRequired = denial { data.append(("login_url", .string(loginURL(x, call, isAbsolute: true)))) }
     data.append(("request_id", .string(hex(call.requestID))))
-    let id =
-      id ?? call.kept?.id ?? x.withBody { buffer, _ in call.message?.idBytes(buffer) } ?? JSONRPC.nullID
-    return JSONRPC.error(id: id, code: plain.code, message: plain.explanation, data: JSONObject(data))
+    return JSONRPC.error(
+      id: id ?? messageID(x, call), code: plain.code, message: plain.explanation, data: JSONObject(data))
+  }
+
+  /// The id of the request's message as JSON text.
+  func messageID(_ x: Exchange, _ call: Call) -> [UInt8] {
+    call.kept?.id ?? x.withBody { buffer, _ in call.message?.idBytes(buffer) } ?? JSONRPC.nullID
   }
 
   /// Where a person signs in; comes back to the page for navigations and for scripts to the page they run on.
@@ -82,6 +82,10 @@ extension DataLoop {
   /// Hands over a complete answer.
   func answer(_ x: Exchange, _ call: Call, _ response: OwnResponse) {
     call.phase = .answered
+    if x.isLocalStream {
+      x.sendStream(ConsentAnswer.event(response.body))
+      return x.endStream()
+    }
     let crossOrigin = shared.crossOrigin.lines(for: call.evidence.origin)
     let isSecure = shared.isSecure
     x.respond(

@@ -10,6 +10,8 @@ enum ControlReply: Sendable {
   case deny(Denial)
   case session(SessionLookup, ticket: TicketHash)
   case token(TokenReply)
+  /// The answer of a kept call is wanted, by the session of this ticket.
+  case replay(KeptCall, ticket: TicketHash)
 }
 
 /// What became of a ticket.
@@ -65,7 +67,27 @@ extension DataLoop {
     case .deny(let denial): deny(x, call, denial)
     case .session(let lookup, let ticket): sessionArrived(x, call, lookup, ticket)
     case .token(let reply): tokenArrived(x, call, reply)
+    case .replay(let kept, let ticket): replay(x, call, kept, ticket)
     }
+  }
+
+  /// The exchange that asks for a kept call's answer becomes that call, with its own ticket and its own origin.
+  private func replay(_ x: Exchange, _ call: Call, _ kept: KeptCall, _ ticket: TicketHash) {
+    guard let route = shared.routes.all.first(where: { $0.path == kept.route }),
+      x.replaceRequest(head: kept.head, body: kept.body)
+    else { return deny(x, call, .notKept) }
+    let sight = x.withRequest { head, bytes, _ in RequestSight(head, bytes, shared) }
+    call.route = route
+    call.pathRest = sight.pathRest
+    call.headers = sight.headers
+    call.mcpSession = sight.mcpSession
+    call.evidence.verb = sight.evidence.verb
+    call.ticket = ticket
+    if route.isMCP, call.evidence.verb == .post, let denial = readMessage(x, call) {
+      return deny(x, call, denial)
+    }
+    metrics.callsReplayed &+= 1
+    findSession(x, call, route)
   }
 
   private func sessionArrived(_ x: Exchange, _ call: Call, _ lookup: SessionLookup, _ ticket: TicketHash) {

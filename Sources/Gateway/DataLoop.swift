@@ -21,8 +21,10 @@ final class DataLoop {
   var waiting: [UInt64: (exchange: Exchange, since: MonotonicTime)] = [:]
   private static let controlPatience = Duration.seconds(60)
 
-  /// Links made in the last moments, by what they are for. Bound: 1024.
-  var recentLinks: [Continuation: (id: String, madeAt: MonotonicTime)] = [:]
+  /// Calls that wait for their person's consent, by request id.
+  var held: [UInt64: HeldCall] = [:]
+  /// MCP sessions' own streams, by request id.
+  var sessionStreams: [UInt64: Exchange] = [:]
 
   private var nextRequestID: UInt64
   private var flushTimer: LoopTimer?
@@ -42,6 +44,7 @@ final class DataLoop {
     let timer = LoopTimer(loop: loop) { [unowned self] in
       self.accessLog.flush()
       self.giveUpWaiting()
+      self.endHolds()
       self.flushTimer?.arm(after: .milliseconds(250))
     }
     timer.arm(after: .milliseconds(250))
@@ -84,9 +87,6 @@ final class DataLoop {
     sessions.end(hash, now: Timestamp.now())
     server?.endStreams { exchange in (exchange.context as? Call)?.session?.snapshot.hash == hash }
   }
-
-  /// A consent link was followed.
-  func linkUsed(_ id: String) { recentLinks = recentLinks.filter { $0.value.id != id } }
 
   /// A session has a new id. What runs goes on; the old ticket is asked for anew.
   func sessionReplaced(_ hash: TicketHash) { sessions.end(hash, now: Timestamp.now()) }

@@ -1,17 +1,30 @@
+internal import Consent
 internal import Wire
 
 /// Everything that ends a request here instead of at the upstream's own answer.
 ///
 /// `DenialAnswer` is the one place that turns a denial into a status and words.
-enum Denial: Sendable {
+enum Denial: Error {
   /// No session, or one whose tokens are gone and need the person to sign in.
   case loginRequired
-  /// The provider or the upstream wants the person to agree to something; `link` is where that happens.
-  case consentRequired(scopes: [String], link: String, detail: String)
+  /// The provider or the upstream wants the person to agree to something; it is told in the caller's own way.
+  case consentRequired(ConsentQuestion)
   /// The person did what was asked, and the upstream still refuses: asking again would only go round in circles.
   case consentExhausted(scopes: [String])
   /// Only an administrator can grant it, or policy forbids it: no sign-in would help.
   case consentBlocked(detail: String)
+  /// The person said no.
+  case consentDeclined
+  /// The consent came while the call waited, and the call may have been carried out before: it is the caller's to repeat.
+  case consentGiven
+  /// The upstream lacks consent for a service behind it, and nothing here can bring that about.
+  case downstreamConsent
+  /// The upstream refuses without saying what would help.
+  case upstreamForbids
+  /// `requestState` that is not ours, too old, or made for somebody or something else.
+  case badRequestState(RequestState.Problem)
+  /// The answer of a kept call was asked for before the person has decided, or a second time.
+  case notKept
   case foreignOrigin
   case crossSite
   case notJSON

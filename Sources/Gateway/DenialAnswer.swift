@@ -1,5 +1,6 @@
 internal import Basics
 internal import Consent
+internal import MCP
 
 /// What a denial looks like from outside: the one table from failures to statuses and words.
 struct DenialAnswer: Sendable {
@@ -17,11 +18,9 @@ struct DenialAnswer: Sendable {
     switch denial {
     case .loginRequired:
       self.init(401, "login_required", ConsentAnswer.loginRequiredCode, "Please sign in", "Sign in to go on.")
-    case .consentRequired(let scopes, _, let detail):
-      let what = scopes.isEmpty ? detail : "It asks for: \(scopes.joined(separator: " "))."
+    case .consentRequired(let question):
       self.init(
-        403, "consent_required", ConsentAnswer.consentRequiredCode, "Your consent is needed",
-        "The server needs your consent. \(what)")
+        403, "consent_required", ConsentAnswer.consentRequiredCode, "Your consent is needed", question.message)
     case .consentExhausted(let scopes):
       let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
       self.init(
@@ -31,6 +30,37 @@ struct DenialAnswer: Sendable {
       self.init(
         403, "consent_blocked", 1004, "An administrator has to allow this",
         "You cannot allow this yourself. \(detail)")
+    case .consentDeclined:
+      self.init(
+        403, "consent_declined", 1005, "You did not agree",
+        "You were asked for your consent and declined. Nothing was done.")
+    case .consentGiven:
+      self.init(
+        403, "consent_given", 1006, "Please try again",
+        "You have given your consent. Repeat the call: this time it can go through.")
+    case .downstreamConsent:
+      self.init(
+        403, "downstream_consent_required", 1007, "The server lacks a permission of its own",
+        "The server needs consent for a service behind it, which cannot be given here. Ask its operator.")
+    case .upstreamForbids:
+      self.init(
+        403, "upstream_forbids", 1008, "The server refuses",
+        "The server refuses this call and names nothing that would change it. You may lack a role there: ask its operator.")
+    case .badRequestState(let problem):
+      let why =
+        switch problem {
+        case .malformed: "is not one that was given out here"
+        case .expired: "is too old"
+        case .foreignUser: "was given to another user"
+        case .otherCall: "was given for another call"
+        }
+      self.init(
+        400, "invalid_request_state", JSONRPC.invalidParams, "Invalid request state",
+        "The requestState \(why). Make the call anew, without it.")
+    case .notKept:
+      self.init(
+        410, "not_kept", 1009, "Nothing is kept here",
+        "There is no refused call under this link: it was fetched already, is too old, or was not kept. Repeat it.")
     case .foreignOrigin:
       self.init(
         403, "origin_not_allowed", 1010, "Not allowed from there", "This origin may not call this server.")

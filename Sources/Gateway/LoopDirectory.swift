@@ -17,10 +17,10 @@ final class LoopDirectory: Sendable {
     }
   }
 
-  /// Tells every loop that a consent link was followed: it must not be handed out again.
-  func linkUsed(_ id: String) {
+  /// Tells every loop what became of a question to a person.
+  func settled(_ outcome: ConsentOutcome) {
     for home in loops.withLock({ $0 }) {
-      home.loop.execute { home.value.linkUsed(id) }
+      home.loop.execute { home.value.settled(outcome) }
     }
   }
 

@@ -29,28 +29,42 @@ extension DataLoop {
     if sight.content == .eventStream, sight.status == 200 {
       return relay(x, call, route, isEventStream: true)
     }
-    let isShort = sight.bodyLength.map { $0 <= UInt64(shared.limits.answerBody) } ?? sight.hasBody
-    guard route.isMCP, route.authorization == .bearer, sight.content == .json, sight.hasBody, isShort else {
-      return relay(x, call, route, isEventStream: false)
+    if isLookedInto(sight, route) { return .collect(limit: shared.limits.answerBody) }
+    // A client that was held reads events: nothing else can go into its stream.
+    if x.isLocalStream, sight.content != .json || !sight.hasBody {
+      return after { self.deny(x, call, .upstreamBroken) }
     }
-    return .collect(limit: shared.limits.answerBody)
+    return relay(x, call, route, isEventStream: false)
+  }
+
+  /// Messages of MCP servers, and the errors of other APIs.
+  private func isLookedInto(_ sight: AnswerSight, _ route: Route) -> Bool {
+    guard route.authorization == .bearer, sight.content == .json, sight.hasBody,
+      route.isMCP || sight.status >= 400
+    else { return false }
+    return sight.bodyLength.map { $0 <= UInt64(shared.limits.answerBody) } ?? true
   }
 
   private func relay(_ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool) -> AnswerPlan {
     writeClientHead(x, call, route, isEventStream: isEventStream, dropsContentCoding: isEventStream)
     guard isEventStream else { return .relay }
     x.endOfInput = .isDisconnect
-    keepMessage(x, call)
+    noteSessionStream(x, call)
+    keepMessage(x, call, route)
     return .relayEvents(maxEventBytes: shared.limits.event, keepAlive: shared.limits.keepAlive)
   }
 
-  /// The body goes when a stream begins.
-  private func keepMessage(_ x: Exchange, _ call: Call) {
+  /// The body goes when a stream begins, unless it may have to be sent again.
+  private func keepMessage(_ x: Exchange, _ call: Call, _ route: Route) {
     guard let message = call.message else { return }
+    if call.isModern, message.knownMethod.hasName, message.capabilities.contains(.urlElicitation) {
+      _ = digest(x, call)
+    }
+    if !shared.desk.isEmpty, mayHold(x, call, route) { x.keepsRequest = true }
     call.kept = x.withBody { body, _ in
       KeptMessage(
         id: message.idBytes(body), method: message.method.map { body.array($0) } ?? [],
-        name: message.name.map { body.array($0.prefix(128)) } ?? [])
+        name: message.name.map { body.array($0.prefix(KeptMessage.maxNameBytes)) } ?? [])
     }
   }
 
@@ -74,9 +88,11 @@ extension DataLoop {
   func answerCollected(_ x: Exchange) {
     let call = call(of: x)
     guard let route = call.route else { return deny(x, call, .noRoute) }
-    if let need = demand(inBodyOf: x)?.need, call.session != nil, need.isRepairable {
-      return consentNeeded(x, call, route, need)
+    if let need = demand(inBodyOf: x, route)?.need, call.session != nil {
+      if let body = bridged(need, x, call) { return answer(x, call, .json(200, bytes: body)) }
+      if isOurs(need, x, call, route) { return consentNeeded(x, call, route, need) }
     }
+    if route.authorization == .bearer, x.answer.status == 401 { return tokenRefused(x, call, route) }
     let isDecoded = decodeForClient(x)
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: isDecoded)
     x.relayCollected()
@@ -95,15 +111,26 @@ extension DataLoop {
   }
 
   /// The demand in a collected body, decoded first where it is coded. What cannot be decoded within the bound is no demand.
-  private func demand(inBodyOf x: Exchange) -> ConsentFinding? {
+  private func demand(inBodyOf x: Exchange, _ route: Route) -> ConsentFinding? {
+    let watch = route.consent.watch
+    let status = x.answer.status
     guard call(of: x).answer?.isCoded == true, let slot = x.answer.first(.contentEncoding) else {
-      return shared.watch.finding(inBody: x.answerBody, 0..<x.answerBody.count)
+      return watch.finding(inBody: x.answerBody, 0..<x.answerBody.count, status: status)
     }
     guard let coding = ContentCoding(x.answerBytes, slot.value),
-      let decoded = try? ContentDecoder.decode(x.answerBody.array(), coding, maxBytes: shared.watch.maxBytes)
+      let decoded = try? ContentDecoder.decode(x.answerBody.array(), coding, maxBytes: watch.maxBytes)
     else { return nil }
     let body = Buffer(decoded)
-    return shared.watch.finding(inBody: body, 0..<body.count)
+    return watch.finding(inBody: body, 0..<body.count, status: status)
+  }
+
+  /// Whether a need is for us to meet: otherwise the upstream's answer says it best. A client that understands the form in which the
+  /// upstream asks gets it untouched.
+  private func isOurs(_ need: ConsentNeed, _ x: Exchange, _ call: Call, _ route: Route) -> Bool {
+    if understands(need, x, call) { return false }
+    if call.answer?.status == 401 || call.answer?.status == 403 { return true }
+    if case .pass = route.consent.treatment(of: need) { return false }
+    return true
   }
 
   func answerTooLong(_ x: Exchange) {
@@ -118,12 +145,27 @@ extension DataLoop {
   func event(_ x: Exchange, _ event: borrowing Buffer, _ range: Range<Int>) -> EventVerdict {
     let call = call(of: x)
     guard let route = call.route, route.isMCP, route.authorization == .bearer, call.session != nil,
-      let found = shared.watch.finding(inEvent: event, range), found.need.isRepairable
+      let found = route.consent.watch.finding(inEvent: event, range)
     else { return .pass }
+    let resumption = EventLines.resumption(of: event, range)
+    if let body = bridged(found.need, x, call) { return .replace(resumption + ConsentAnswer.event(body)) }
+    guard isOurs(found.need, x, call, route) else { return .pass }
+    let denial: Denial
+    do throws(Denial) {
+      let question = try question(x, call, route, found.need)
+      if mayHold(x, call, route) {
+        hold(x, call, route, found.need)
+        return .takeOver(resumption.isEmpty ? [] : resumption + [0x0A])
+      }
+      denial = .consentRequired(ask(question, x, call, route, found.need))
+    } catch {
+      denial = error
+    }
     // The status line is long gone: the answer to this request inside the stream becomes ours, the stream stays the upstream's.
-    let denial = consentDenial(x, call, route, found.need)
-    let body = denialBody(denial, id: found.id, call: call, x)
-    return .replace(EventLines.resumption(of: event, range) + ConsentAnswer.event(body))
+    let body =
+      denial.isAboutConsent
+      ? consentAnswer(denial, id: found.id, x, call).body : denialBody(denial, id: found.id, call: call, x)
+    return .replace(resumption + ConsentAnswer.event(body))
   }
 
   // MARK: Refusals of the upstream
@@ -142,26 +184,34 @@ extension DataLoop {
           ? self.tokenRejectedForGood(x, call) : self.consentNeeded(x, call, route, second)
       }
     case .reauth: break
-    case nil where x.answer.status == 401: break
-    case nil:
-      // A bare 403 says no more than no. Its body may still name a consent error; else it passes as it is.
+    case nil where call.answer.map { isLookedInto($0, route) } == true:
+      // Nothing in the head; the body may say more.
       return nil
+    case nil where x.answer.status == 401: break
+    case nil where route.isMCP && call.answer?.content != .json:
+      // A bare 403: some clients end at the mere status, and nobody can read a page there.
+      return after { self.deny(x, call, .upstreamForbids) }
+    case nil: return nil
     case .consent, .claims, .stepUp:
+      guard let need else { return nil }
       // A demand that no authorization of ours can meet is passed on as it is.
-      guard let need, need.isRepairable else { return nil }
+      if case .pass = route.consent.treatment(of: need) { return nil }
       return after { self.consentNeeded(x, call, route, need) }
     case .some:
       guard let need else { return nil }
       return after { self.consentNeeded(x, call, route, need) }
     }
+    return after { self.tokenRefused(x, call, route) }
+  }
+
+  /// The upstream does not take the token: it is refreshed and the request sent once more.
+  private func tokenRefused(_ x: Exchange, _ call: Call, _ route: Route) {
     guard let slot = route.credentialSlot, let rejected = call.credential?.token, !call.hasReplayed,
       x.canReplay
-    else {
-      return after { self.tokenRejectedForGood(x, call) }
-    }
+    else { return tokenRejectedForGood(x, call) }
     call.hasReplayed = true
     metrics.replays &+= 1
-    return after { self.obtainToken(x, call, slot: slot, rejected: rejected) }
+    obtainToken(x, call, slot: slot, rejected: rejected)
   }
 
   private func tokenRejectedForGood(_ x: Exchange, _ call: Call) {
@@ -202,7 +252,7 @@ extension DataLoop {
       let key = MCPSessionBindings.key(route: route.index, id: x.answerBytes.array(value)),
       shared.mcpSessions.owner(of: key) == nil
     else { return }
-    shared.mcpSessions.bind(key, to: owner)
+    shared.mcpSessions.bind(key, to: owner, capabilities: call.message?.capabilities ?? [])
   }
 
   private func fields(of x: Exchange, _ id: FieldID) -> [String] {
@@ -224,13 +274,13 @@ extension DataLoop {
   func clientGone(_ x: Exchange) {
     let call = call(of: x)
     metrics.clientsGone &+= 1
-    waiting[call.requestID] = nil
+    forgetWaiting(call)
     call.outcome = "client_gone"
   }
 
   func finished(_ x: Exchange) {
     let call = call(of: x)
-    waiting[call.requestID] = nil
+    forgetWaiting(call)
     let ended = x.stats.endedAt ?? loop.now
     let micros = (ended.nanoseconds &- x.startedAt.nanoseconds) / 1000
     var upstream: UInt64 = 0

@@ -65,7 +65,7 @@ extension DataLoop: ExchangeHandler {
   }
 
   /// Looks into a JSON-RPC message: its era, and whether headers and body say the same.
-  private func readMessage(_ x: Exchange, _ call: Call) -> Denial? {
+  func readMessage(_ x: Exchange, _ call: Call) -> Denial? {
     let message = x.withBody { buffer, range in MessageEnvelope.scan(buffer, range) }
     call.message = message
     let headers = call.headers
@@ -83,7 +83,7 @@ extension DataLoop: ExchangeHandler {
 
   // MARK: 4. Ticket → session
 
-  private func findSession(_ x: Exchange, _ call: Call, _ route: Route) {
+  func findSession(_ x: Exchange, _ call: Call, _ route: Route) {
     guard let ticket = call.ticket else {
       if !route.needsSession { return checkMCPSession(x, call, route) }
       return deny(x, call, .loginRequired)
@@ -95,7 +95,7 @@ extension DataLoop: ExchangeHandler {
     askForSession(x, call, ticket)
   }
 
-  private func askForSession(_ x: Exchange, _ call: Call, _ ticket: TicketHash) {
+  func askForSession(_ x: Exchange, _ call: Call, _ ticket: TicketHash) {
     metrics.cacheMisses &+= 1
     askControl(x, call) { control in .session(await control.snapshot(for: ticket), ticket: ticket) }
   }
@@ -128,12 +128,16 @@ extension DataLoop: ExchangeHandler {
       let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(value)),
       shared.mcpSessions.owner(of: key) == user
     else { return deny(x, call, .unknownMCPSession) }
+    call.mcpSessionKey = key
     chooseToken(x, call, route)
   }
 
   // MARK: 5. Session → token
 
   func chooseToken(_ x: Exchange, _ call: Call, _ route: Route) {
+    if call.message?.isRetryWithInput == true, let denial = checkRetry(x, call, route) {
+      return deny(x, call, denial)
+    }
     guard let slot = route.credentialSlot, let entry = call.session else { return forward(x, call, route) }
     let now = Timestamp.now()
     if let credential = entry.snapshot.credentials[slot], now < credential.expiry {
@@ -148,13 +152,14 @@ extension DataLoop: ExchangeHandler {
     obtainToken(x, call, slot: slot, rejected: nil)
   }
 
-  /// Where the configuration wants it: a token without the route's scopes never goes upstream, the person is asked first.
+  /// Where the configuration wants it: a token without the scopes that the call needs never goes upstream, the person is asked
+  /// first.
   func checkScopes(_ x: Exchange, _ call: Call, _ route: Route, _ credential: SessionSnapshot.Credential) {
-    guard shared.requiresPreConsent else { return forward(x, call, route) }
-    let missing = ScopeList.missing(route.scope, from: credential.scopes)
+    guard route.consent.requiresPreConsent, !credential.scopes.isEmpty else { return forward(x, call, route) }
+    let missing = ScopeList.missing(neededScopes(x, call, route), from: credential.scopes)
     if missing.isEmpty { return forward(x, call, route) }
     consentNeeded(
-      x, call, route, ConsentNeed(.consent, source: .challenge, code: "pre_consent", scopes: missing))
+      x, call, route, ConsentNeed(.consent, source: .precheck, code: "pre_consent", scopes: missing))
   }
 
   /// Waits for the control loop to bring a token that is good; all who wait share one refresh.
@@ -180,7 +185,7 @@ extension DataLoop: ExchangeHandler {
       UpstreamRequest.write(to: &out, head: head, input: bytes, route: route, additions: additions)
     }
     setDisconnectRules(x, call, route)
-    x.forward(to: pools[route.index])
+    if x.isLocalStream { x.forwardIntoStream(to: pools[route.index]) } else { x.forward(to: pools[route.index]) }
   }
 
   /// The two eras want opposite things when a client disconnects: since 2026-07-28 that is the cancellation, before it must not be

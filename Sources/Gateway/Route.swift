@@ -26,6 +26,8 @@ final class Route: Sendable {
   let passCookies: [[UInt8]]
   /// Names of upstream response fields that may reach the client although they are withheld by default. Lower case.
   let passResponseFields: [String]
+  /// How demands for consent on this route are recognised and met.
+  let consent: RouteConsent
   /// Written on every upstream request of the route: `Host` and `Via`.
   let fixedFields: [UInt8]
   /// What the path prefix is replaced by, without a trailing slash.
@@ -37,7 +39,7 @@ final class Route: Sendable {
     index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization,
     needsSession: Bool, isMCP: Bool,
     credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String],
-    passResponseFields: [String]
+    passResponseFields: [String], consent: RouteConsent
   ) {
     self.index = index
     self.path = path
@@ -51,6 +53,7 @@ final class Route: Sendable {
     self.resource = resource
     self.passCookies = passCookies.map { Array($0.utf8) }
     self.passResponseFields = passResponseFields.map { ASCII.lowercased($0) }
+    self.consent = consent
     fixedFields = Array("Host: \(upstream.authority)\r\nVia: 1.1 coatcheck\r\n".utf8)
     upstreamEndsWithSlash = upstream.path.hasSuffix("/")
     var prefix = upstream.path

@@ -1,8 +1,9 @@
 internal import Basics
 internal import Consent
 internal import Reactor
+internal import Sessions
 
-/// What all loops share: immutable after start, but for two small guarded tables.
+/// What all loops share: immutable after start, but for a few small guarded tables.
 ///
 /// Why shared: a user's connections spread over the loops, so what one loop learns about an MCP session or about a consent that
 /// keeps failing must be known to the others at once.
@@ -18,8 +19,17 @@ final class SharedState: Sendable {
   let limits: InspectionLimits
   let mcpSessions: MCPSessionBindings
   let consentRounds: ConsentRounds
-  let watch: ConsentWatch
-  let requiresPreConsent: Bool
+  let desk: ConsentDesk
+  let toolScopes: ToolScopes
+  let learnsToolScopes: Bool
+  /// Status for pages' scripts.
+  let scriptAnswer: ScriptAnswer
+  /// How long a call is held open that came again before its consent.
+  let hold: Duration
+  let linkLifetime: Duration
+  let keptCalls: KeptCallLimits
+  /// Seals what clients are given to bring back.
+  let stateSealer: Sealer
   let control: ControlPlane
 
   init(
@@ -27,8 +37,9 @@ final class SharedState: Sendable {
     publicURL: String,
     publicAuthority: String, isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits,
     mcpSessions: MCPSessionBindings,
-    consentRounds: ConsentRounds, watch: ConsentWatch, requiresPreConsent: Bool,
-    control: ControlPlane
+    consentRounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, learnsToolScopes: Bool,
+    scriptAnswer: ScriptAnswer, hold: Duration, linkLifetime: Duration, keptCalls: KeptCallLimits,
+    stateSealer: Sealer, control: ControlPlane
   ) {
     self.routes = routes
     self.origins = origins
@@ -41,10 +52,24 @@ final class SharedState: Sendable {
     self.limits = limits
     self.mcpSessions = mcpSessions
     self.consentRounds = consentRounds
-    self.watch = watch
-    self.requiresPreConsent = requiresPreConsent
+    self.desk = desk
+    self.toolScopes = toolScopes
+    self.learnsToolScopes = learnsToolScopes
+    self.scriptAnswer = scriptAnswer
+    self.hold = hold
+    self.linkLifetime = linkLifetime
+    self.keptCalls = keptCalls
+    self.stateSealer = stateSealer
     self.control = control
   }
+}
+
+/// How many refused calls are kept, and how large.
+struct KeptCallLimits: Sendable {
+  /// For one person; zero: none.
+  var perUser: Int
+  /// Bytes of a body.
+  var maxBody: Int
 }
 
 /// How much of a message may be held to look into it.

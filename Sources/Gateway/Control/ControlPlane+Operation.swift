@@ -44,6 +44,7 @@ extension ControlMetrics {
     signOuts += other.signOuts
     consentsGranted += other.consentsGranted
     consentsDeclined += other.consentsDeclined
+    consentsRevoked += other.consentsRevoked
     refreshes += other.refreshes
     refreshFailuresTransient += other.refreshFailuresTransient
     refreshesRefused += other.refreshesRefused

@@ -44,10 +44,11 @@ struct OwnResponse: Sendable {
       body: Array(html.utf8))
   }
 
-  static func json(_ status: Int, _ text: String) -> OwnResponse {
+  static func json(_ status: Int, _ text: String) -> OwnResponse { json(status, bytes: Array(text.utf8)) }
+
+  static func json(_ status: Int, bytes: [UInt8]) -> OwnResponse {
     OwnResponse(
-      status: status, fields: [("Content-Type", "application/json")] + SecurityFields.api,
-      body: Array(text.utf8))
+      status: status, fields: [("Content-Type", "application/json")] + SecurityFields.api, body: bytes)
   }
 
   /// Adds a field, for chaining.

@@ -26,6 +26,12 @@ struct SignInAttempt: Sendable {
     var acrValues: [String]
     var maxAge: Int?
     var prompt: String?
+    /// What was called: a tool, a prompt, a resource.
+    var tool: String?
+    /// The link that led here; nil for a page that was sent to the provider at once.
+    var ask: TicketHash?
+    /// `scopes` alone are asked for, besides those of the sign-in: they stand for all others (Entra's `.default`).
+    var isWhole = false
   }
 
   /// How long the person may take.
@@ -110,6 +116,9 @@ extension SignInAttempt.Consent {
     if let claims { members.append(("claims", .string(claims))) }
     if let maxAge { members.append(("max_age", .number(JSONNumber(maxAge)))) }
     if let prompt { members.append(("prompt", .string(prompt))) }
+    if let tool { members.append(("tool", .string(tool))) }
+    if let ask { members.append(("ask", .string(Base64URL.encode(ask.digest.bytes)))) }
+    if isWhole { members.append(("whole", true)) }
     return .object(JSONObject(members))
   }
 
@@ -121,7 +130,11 @@ extension SignInAttempt.Consent {
     else { return nil }
     self.init(
       session: TicketHash(digest: session), user: user, routeIndex: Int(route), scopes: scopes,
-      claims: json["claims"]?.string, acrValues: acrValues, maxAge: json["max_age"]?.int64.map { Int($0) },
-      prompt: json["prompt"]?.string)
+      claims: json["claims"]?.string, acrValues: acrValues,
+      maxAge: json["max_age"]?.int64.flatMap { Int(exactly: $0) }, prompt: json["prompt"]?.string,
+      tool: json["tool"]?.string,
+      ask: json["ask"]?.string.flatMap(Base64URL.decode).flatMap { Bytes32($0) }.map {
+        TicketHash(digest: $0)
+      }, isWhole: json["whole"] == true)
   }
 }

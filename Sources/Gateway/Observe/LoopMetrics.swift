@@ -18,6 +18,9 @@ struct LoopMetrics: Sendable {
   var ownEndpoints: UInt64 = 0
   var loginRequired: UInt64 = 0
   var consentRequired: UInt64 = 0
+  var callsHeld: UInt64 = 0
+  var callsReplayed: UInt64 = 0
+  var completionsAnnounced: UInt64 = 0
   var refusedByGuard: UInt64 = 0
   var replays: UInt64 = 0
   var upstreamFailures: UInt64 = 0
@@ -63,6 +66,9 @@ struct LoopMetrics: Sendable {
     ownEndpoints &+= other.ownEndpoints
     loginRequired &+= other.loginRequired
     consentRequired &+= other.consentRequired
+    callsHeld &+= other.callsHeld
+    callsReplayed &+= other.callsReplayed
+    completionsAnnounced &+= other.completionsAnnounced
     refusedByGuard &+= other.refusedByGuard
     replays &+= other.replays
     upstreamFailures &+= other.upstreamFailures
@@ -80,6 +86,7 @@ struct ControlMetrics: Sendable {
   var signOuts: UInt64 = 0
   var consentsGranted: UInt64 = 0
   var consentsDeclined: UInt64 = 0
+  var consentsRevoked: UInt64 = 0
   var refreshes: UInt64 = 0
   var refreshFailuresTransient: UInt64 = 0
   var refreshesRefused: UInt64 = 0

@@ -33,6 +33,15 @@ enum MetricsPage {
       (
         "coatcheck_consent_required_total", "Requests answered that consent is needed.", loops.consentRequired
       ),
+      ("coatcheck_calls_held_total", "Calls held open until their user consents.", loops.callsHeld),
+      (
+        "coatcheck_calls_replayed_total", "Refused calls that were sent again after consent.",
+        loops.callsReplayed
+      ),
+      (
+        "coatcheck_elicitations_completed_total", "Completed consents announced on an MCP session's stream.",
+        loops.completionsAnnounced
+      ),
       (
         "coatcheck_guard_refusals_total", "Requests refused for their origin, site or content.",
         loops.refusedByGuard
@@ -52,6 +61,7 @@ enum MetricsPage {
       ("coatcheck_sign_outs_total", "Sessions ended by their user.", control.signOuts),
       ("coatcheck_consents_granted_total", "Consents that were given.", control.consentsGranted),
       ("coatcheck_consents_declined_total", "Consents that were declined.", control.consentsDeclined),
+      ("coatcheck_consents_revoked_total", "Consents that their user took back.", control.consentsRevoked),
       ("coatcheck_token_refreshes_total", "Refreshes that brought a new token.", control.refreshes),
       (
         "coatcheck_token_refresh_failures_total", "Refreshes that failed for the moment.",

@@ -10,16 +10,20 @@ final class ConsentRounds: Sendable {
 
   init(maxRounds: Int) { rounds = Locked(LoopGuard(maxRounds: maxRounds)) }
 
-  func verdict(user: Bytes32, route: Route, need: ConsentNeed) -> LoopGuard.Verdict {
-    let key = LoopGuard.Key(user: Base64URL.encode(user.bytes), route: route.path, need: need)
+  func verdict(user: Bytes32, route: Route, tool: String?, scopes: [String]) -> LoopGuard.Verdict {
+    let key = key(user, route, tool, scopes)
     return rounds.withLock { $0.verdict(key, now: Timestamp.now()) }
   }
 
   /// A new sign-in begins anew.
   func forget(user: Bytes32) { rounds.withLock { $0.forget(user: Base64URL.encode(user.bytes)) } }
 
-  func completed(user: Bytes32, route: Route, scopes: [String], at now: Timestamp) {
-    let key = LoopGuard.Key(user: Base64URL.encode(user.bytes), route: route.path, scopes: scopes)
+  func completed(user: Bytes32, route: Route, tool: String?, scopes: [String], at now: Timestamp) {
+    let key = key(user, route, tool, scopes)
     rounds.withLock { $0.completed(key, now: now) }
+  }
+
+  private func key(_ user: Bytes32, _ route: Route, _ tool: String?, _ scopes: [String]) -> LoopGuard.Key {
+    LoopGuard.Key(user: Base64URL.encode(user.bytes), route: route.path, name: tool, scopes: scopes)
   }
 }

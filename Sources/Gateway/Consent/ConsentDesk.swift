@@ -1,0 +1,128 @@
+internal import Basics
+internal import Reactor
+internal import Sessions
+
+/// The questions to people that are open: what was asked about which call, and what became of it.
+///
+/// Why shared: the client that repeats its call, the stream that hears of the consent, and the page that waits may each be on
+/// another loop. Bounds: `capacity` questions, and for one person `perUser`; the oldest go first. A question that is forgotten costs
+/// its asker a fresh link, nothing else.
+final class ConsentDesk: Sendable {
+  /// A call as far as it matters for recognising it when it comes again.
+  struct Subject: Hashable, Sendable {
+    var user: Bytes32
+    var route: Int
+    var method: [UInt8]
+    var name: [UInt8]
+  }
+
+  /// What became of a question.
+  enum State: String, Sendable { case pending, granted, declined }
+
+  /// One question.
+  struct Ask: Sendable {
+    var subject: Subject
+    var askedAt: Timestamp
+    var state = State.pending
+    /// The MCP session to tell when it is answered; nil where nobody is.
+    var mcpSession: Bytes32?
+  }
+
+  private struct Table {
+    var asks: [TicketHash: Ask] = [:]
+    /// The newest question about a call.
+    var newest: [Subject: TicketHash] = [:]
+    var counts: [Bytes32: Int] = [:]
+  }
+
+  private let table = Locked(Table())
+  private let lifetime: Duration
+  private let capacity: Int
+  private let perUser: Int
+
+  /// - Parameter lifetime: how long a link works.
+  init(lifetime: Duration, capacity: Int = 10_000, perUser: Int = 64) {
+    self.lifetime = lifetime
+    self.capacity = capacity
+    self.perUser = perUser
+  }
+
+  /// Notes that a link was given out.
+  func asked(_ id: TicketHash, _ ask: Ask) {
+    table.withLock { table in
+      if table.asks.count >= capacity { forgetOld(&table, now: ask.askedAt) }
+      if table.counts[ask.subject.user, default: 0] >= perUser { forgetOldest(of: ask.subject.user, &table) }
+      table.asks[id] = ask
+      table.newest[ask.subject] = id
+      table.counts[ask.subject.user, default: 0] += 1
+    }
+  }
+
+  /// Whether this call was asked about, and the person has not answered yet.
+  func isOpen(_ subject: Subject, now: Timestamp) -> Bool {
+    table.withLock { table in
+      guard let id = table.newest[subject], let ask = table.asks[id] else { return false }
+      return ask.state == .pending && now < ask.askedAt + lifetime
+    }
+  }
+
+  /// Whether anybody is asked anything: what the hot path looks at.
+  var isEmpty: Bool { table.withLock { $0.asks.isEmpty } }
+
+  /// What became of a question; nil when it is not known (any more), or is somebody else's.
+  func state(of id: TicketHash, user: Bytes32, now: Timestamp) -> State? {
+    table.withLock { table in
+      guard let ask = table.asks[id], ask.subject.user == user, now < ask.askedAt + lifetime * 2 else {
+        return nil
+      }
+      return ask.state
+    }
+  }
+
+  /// Notes the answer to a question. Other questions about the same server are closed too: calls that come again go
+  /// upstream and are asked about anew if they must.
+  ///
+  /// - Returns: the question.
+  func answered(_ id: TicketHash, _ state: State) -> Ask? {
+    table.withLock { table in
+      guard var ask = table.asks[id] else { return nil }
+      ask.state = state
+      table.asks[id] = ask
+      let (user, route) = (ask.subject.user, ask.subject.route)
+      table.newest = table.newest.filter { $0.key.user != user || $0.key.route != route }
+      return ask
+    }
+  }
+
+  /// Forgets everything about a person.
+  func forget(user: Bytes32) {
+    table.withLock { table in
+      table.asks = table.asks.filter { $0.value.subject.user != user }
+      table.newest = table.newest.filter { $0.key.user != user }
+      table.counts[user] = nil
+    }
+  }
+
+  private func forgetOld(_ table: inout Table, now: Timestamp) {
+    let limit = now - lifetime * 2
+    var keep = table.asks.filter { $0.value.askedAt > limit }
+    if keep.count >= capacity {
+      let ages = keep.values.map(\.askedAt).sorted()
+      let cut = ages[ages.count / 4]
+      keep = keep.filter { $0.value.askedAt > cut }
+    }
+    table.asks = keep
+    table.newest = table.newest.filter { keep[$0.value] != nil }
+    table.counts = keep.values.reduce(into: [:]) { $0[$1.subject.user, default: 0] += 1 }
+  }
+
+  private func forgetOldest(of user: Bytes32, _ table: inout Table) {
+    guard
+      let oldest = table.asks.filter({ $0.value.subject.user == user })
+        .min(by: { $0.value.askedAt < $1.value.askedAt })
+    else { return }
+    table.asks[oldest.key] = nil
+    if table.newest[oldest.value.subject] == oldest.key { table.newest[oldest.value.subject] = nil }
+    table.counts[user, default: 1] -= 1
+  }
+}

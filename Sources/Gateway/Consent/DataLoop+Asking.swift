@@ -1,0 +1,177 @@
+internal import Basics
+internal import Consent
+internal import Crypto
+internal import HTTP
+internal import MCP
+internal import Reactor
+internal import Sessions
+internal import Wire
+
+/// What happens when the upstream or the provider wants something of the person: the need becomes a question, and the question an
+/// answer that the caller can act on.
+extension DataLoop {
+  /// Ends a request with the answer to a need, or repairs it silently where that may work.
+  func consentNeeded(_ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed) {
+    if need.kind == .claims, need.source == .challenge, !call.hasReplayed, x.canReplay,
+      let slot = route.credentialSlot
+    {
+      // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where a
+      // status said so: behind a 200 the tool may have run.
+      call.hasReplayed = true
+      metrics.replays &+= 1
+      return obtainToken(x, call, slot: slot, rejected: call.credential?.token, claims: need.claims)
+    }
+    do throws(Denial) {
+      let question = try question(x, call, route, need)
+      if call.evidence.isNavigation { return sendToProvider(x, call, question.consent) }
+      if mayHold(x, call, route) { return hold(x, call, route, need) }
+      deny(x, call, .consentRequired(ask(question, x, call, route, need)))
+    } catch {
+      deny(x, call, error)
+    }
+  }
+
+  /// What to ask the person.
+  ///
+  /// - Throws: the denial where there is nothing to ask.
+  func question(
+    _ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed
+  ) throws(Denial) -> ConsentQuestion {
+    switch need.kind {
+    case .reauth: throw .loginRequired
+    case .adminConsent:
+      throw .consentBlocked(detail: "An administrator of your organisation has to grant it.")
+    case .blocked:
+      throw .consentBlocked(detail: "A policy of your organisation forbids it.")
+    case .transient(let wait):
+      throw .providerUnavailable(retryAfter: wait.map { Int($0.components.seconds) })
+    case .config: throw .providerMisconfigured
+    case .consent, .claims, .stepUp, .declined: break
+    }
+    guard let session = call.session?.snapshot else { throw .loginRequired }
+    let tool = toolName(x, call)
+    var consent = SignInAttempt.Consent(
+      session: session.hash, user: session.userDigest, routeIndex: route.index, scopes: need.scopes,
+      claims: need.claims, acrValues: need.acrValues, maxAge: need.maxAge, prompt: nil, tool: tool)
+    var link: String?
+    switch route.consent.treatment(of: need) {
+    case .ask: break
+    case .askWhole:
+      consent.scopes = [route.consent.wholeScope ?? ""]
+      consent.isWhole = true
+      consent.prompt = "consent"
+    case .show(let shown, _): link = shown
+    case .deny, .pass: throw .downstreamConsent
+    }
+    switch shared.consentRounds.verdict(
+      user: session.userDigest, route: route, tool: tool, scopes: consent.scopes)
+    {
+    case .exhausted: throw .consentExhausted(scopes: consent.scopes)
+    case .ask(let attempt):
+      // The provider saw nothing new the first time; without this it would send the person straight back.
+      if need.kind == .consent, attempt > 1 { consent.prompt = "consent" }
+    }
+    return ConsentQuestion(
+      consent: consent, server: route.consent.server, id: "", url: "", upstreamLink: link)
+  }
+
+  /// Gives a question its link: a fresh one each time, since clients give up on one they have seen (MCP Inspector).
+  func ask(
+    _ question: ConsentQuestion, _ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed
+  ) -> ConsentQuestion {
+    guard let session = call.session?.snapshot else { return question }
+    metrics.consentRequired &+= 1
+    var question = question
+    let ticket = Ticket.make()
+    question.id = ticket.reveal()
+    question.url = shared.publicURL + "/auth/continue?i=" + question.id
+    question.consent.ask = ticket.hash
+    learn(x, call, route, question.consent)
+    let isScript = callerKind(call) == .pageScript
+    if isScript, need.isUnexecuted, shared.keptCalls.perUser > 0,
+      let kept = KeptCall(x, route: route, maxBody: shared.keptCalls.maxBody)
+    {
+      question.isKept = true
+      let id = question.id
+      tellControl { control in await control.keep(kept, id: id, owner: session.user) }
+    }
+    shared.desk.asked(
+      ticket.hash,
+      ConsentDesk.Ask(
+        subject: subject(x, call, route, session), askedAt: Timestamp.now(), mcpSession: call.mcpSessionKey))
+    let continuation = Continuation(
+      consent: question.consent, returnTo: refererPath(x) ?? "/auth/?done=consent",
+      upstreamLink: question.upstreamLink)
+    let id = question.id
+    tellControl { control in await control.keep(continuation, id: id, owner: session.user) }
+    return question
+  }
+
+  /// What is called, as far as it is recognised when it comes again.
+  func subject(_ x: Exchange, _ call: Call, _ route: Route, _ session: SessionSnapshot) -> ConsentDesk.Subject
+  {
+    let parts = calledParts(x, call)
+    return ConsentDesk.Subject(
+      user: session.userDigest, route: route.index, method: parts.method, name: parts.name)
+  }
+
+  /// Method and name of the call: of its message, or for other requests its own method and path.
+  private func calledParts(_ x: Exchange, _ call: Call) -> (method: [UInt8], name: [UInt8]) {
+    if let kept = call.kept { return (kept.method, kept.name) }
+    guard let message = call.message else {
+      return (x.requestBytes.array(x.request.methodRange), x.requestBytes.array(x.request.path))
+    }
+    return x.withBody { body, _ in
+      (
+        message.method.map { body.array($0) } ?? [],
+        message.name.map { body.array($0.prefix(KeptMessage.maxNameBytes)) } ?? []
+      )
+    }
+  }
+
+  /// The tool, prompt or resource that was called.
+  func toolName(_ x: Exchange, _ call: Call) -> String? {
+    guard call.message?.knownMethod.hasName == true else { return nil }
+    let name = calledParts(x, call).name
+    return name.isEmpty ? nil : String(decoding: name, as: UTF8.self)
+  }
+
+  private func sendToProvider(_ x: Exchange, _ call: Call, _ consent: SignInAttempt.Consent) {
+    metrics.consentRequired &+= 1
+    let request = ownRequest(x, call)
+    let target = x.requestBytes.string(x.request.target)
+    askControl(x, call) { control in
+      .respond(await control.askDirectly(consent, returnTo: target, request: request))
+    }
+  }
+
+  // MARK: Scopes known beforehand
+
+  /// What a call needs before it goes anywhere: the route's scopes, and those that its method or tool is known to need.
+  func neededScopes(_ x: Exchange, _ call: Call, _ route: Route) -> [String] {
+    guard route.isMCP, call.message != nil || call.isModern else { return route.scope }
+    return ScopeList.union(route.scope, shared.toolScopes.needed(by: toolSubject(x, call, route)))
+  }
+
+  private func toolSubject(_ x: Exchange, _ call: Call, _ route: Route) -> ToolScopes.Subject {
+    var (method, name) = calledParts(x, call)
+    if call.message == nil {
+      // The body is too long to be looked into: the fields repeat it, and the server compares them.
+      if case .once(let range) = call.headers.method { method = x.requestBytes.array(range) }
+      if case .once(let range) = call.headers.name { name = x.requestBytes.array(range) }
+    }
+    return ToolScopes.Subject(
+      route: route.path, method: String(decoding: method, as: UTF8.self),
+      tool: String(decoding: name, as: UTF8.self))
+  }
+
+  private func learn(_ x: Exchange, _ call: Call, _ route: Route, _ consent: SignInAttempt.Consent) {
+    guard shared.learnsToolScopes, call.message?.kind == .request, !consent.isWhole else { return }
+    let scopes = ScopeList.missing(consent.scopes, from: route.scope)
+    guard
+      let entry = shared.toolScopes.learn(
+        toolSubject(x, call, route), scopes: scopes, now: Timestamp.now())
+    else { return }
+    tellControl { control in await control.keep(entry) }
+  }
+}
