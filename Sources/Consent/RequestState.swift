@@ -80,7 +80,9 @@ extension RequestState {
     guard isOurs(text), text.utf8.count <= prefix.utf8.count + (maxSealedBytes + 2) / 3 * 4 else {
       return nil
     }
-    return Base64URL.decode(String(text.dropFirst(prefix.count)))
+    // By bytes: a combining mark may not make one character with the dot.
+    guard let encoded = String(text.utf8.dropFirst(prefix.utf8.count)) else { return nil }
+    return Base64URL.decode(encoded)
   }
 
   /// The responses that the upstream may see: those to its own requests. Nil when there are none.
