@@ -10,26 +10,29 @@ struct ProviderRefresher: TokenRefresher {
   let log: EventLog
   let count: @Sendable (RefreshOutcome) -> Void
 
-  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+  func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     let outcome = await attempt(request)
     switch outcome {
     case .success: break
-    case .invalidGrant(let refusal), .interactionRequired(let refusal):
+    case .invalidGrant(let refusal), .subjectRefused(let refusal), .interactionRequired(let refusal):
       log.refreshRefused("\(refusal.error) \(refusal.suberror ?? "") \(refusal.codes)", user: request.user)
     case .transient(_, let detail): log.refreshFailed(detail)
     case .misconfigured(let detail): log.providerMisconfigured(detail)
     }
     count(outcome)
-    return outcome
+    return RefreshAnswer(outcome)
   }
 
   private func attempt(_ request: RefreshRequest) async -> RefreshOutcome {
     guard let slot = slots.slot(of: request.resource) else {
       return .misconfigured(detail: "no such resource")
     }
+    guard let refreshToken = request.refreshToken else {
+      return .misconfigured(detail: "a refresh without a refresh token")
+    }
     do throws(OAuthError) {
       let response = try await provider.refresh(
-        refreshToken: request.refreshToken, scope: scope(slot, request), resource: slot.resource,
+        refreshToken: refreshToken, scope: scope(slot, request), resource: slot.resource,
         claims: request.claims)
       var grant = RefreshGrant(
         token: TokenGrant(

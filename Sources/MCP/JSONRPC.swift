@@ -32,10 +32,20 @@ public enum JSONRPC {
   public static func error(id: [UInt8], code: Int, message: String, data: JSONObject? = nil) -> [UInt8] {
     var error = JSONObject([("code", .number(JSONNumber(code))), ("message", .string(message))])
     if let data { error["data"] = .object(data) }
+    return answer(id: id, "error", error)
+  }
+
+  /// A result.
+  ///
+  /// - Parameter id: the request's id as JSON text, see ``MessageEnvelope/idBytes(_:)``.
+  public static func result(id: [UInt8], _ result: JSONObject) -> [UInt8] { answer(id: id, "result", result) }
+
+  /// JSON without newlines, so that it fits one line of an event.
+  private static func answer(id: [UInt8], _ member: String, _ value: JSONObject) -> [UInt8] {
     var bytes = Array(#"{"jsonrpc":"2.0","id":"#.utf8)
     bytes += id.isEmpty ? nullID : id
-    bytes += Array(#","error":"#.utf8)
-    bytes += JSONValue.object(error).serializedBytes()
+    bytes += Array(#","\#(member)":"#.utf8)
+    bytes += JSONValue.object(value).serializedBytes()
     bytes.append(UInt8(ascii: "}"))
     return bytes
   }

@@ -73,7 +73,8 @@ extension MessageEnvelope {
       case .capabilities: try Self.once(&opening, member.value.range)
       case .version:
         if member.value.kind == .string { try Self.once(&requestedVersion, member.value.content) }
-      case .input: isRetryWithInput = true
+      case .state: try Self.once(&requestState, member.value.range)
+      case .responses: try Self.once(&inputResponses, member.value.range)
       case .other: break
       }
     }
@@ -118,7 +119,7 @@ extension MessageEnvelope {
     return .other
   }
 
-  private enum ParamsMember { case name, uri, meta, capabilities, version, input, other }
+  private enum ParamsMember { case name, uri, meta, capabilities, version, state, responses, other }
 
   private static func paramsMember(_ buffer: borrowing Buffer, _ member: JSONScanner.Member) -> ParamsMember {
     let (key, escaped) = (member.key, member.keyHasEscapes)
@@ -127,11 +128,8 @@ extension MessageEnvelope {
     if JSONText.equals(buffer, key, escaped: escaped, "uri") { return .uri }
     if JSONText.equals(buffer, key, escaped: escaped, "capabilities") { return .capabilities }
     if JSONText.equals(buffer, key, escaped: escaped, "protocolVersion") { return .version }
-    if JSONText.equals(buffer, key, escaped: escaped, "inputResponses")
-      || JSONText.equals(buffer, key, escaped: escaped, "requestState")
-    {
-      return .input
-    }
+    if JSONText.equals(buffer, key, escaped: escaped, "requestState") { return .state }
+    if JSONText.equals(buffer, key, escaped: escaped, "inputResponses") { return .responses }
     return .other
   }
 

@@ -76,8 +76,10 @@ public struct MessageEnvelope: Sendable, Equatable {
   public internal(set) var requestedVersion: Range<Int>?
   /// From `_meta`, or from `initialize`.
   public internal(set) var capabilities: ClientCapabilities = []
-  /// Whether `params` has `inputResponses` or `requestState`: a retry after an `input_required` result.
-  public internal(set) var isRetryWithInput = false
+  /// `params.requestState` as JSON text of any type; see ``RetryInput``.
+  public internal(set) var requestState: Range<Int>?
+  /// `params.inputResponses` as JSON text of any type.
+  public internal(set) var inputResponses: Range<Int>?
 
   /// Nested deeper than this, a message is refused.
   public static let maxDepth = 64
@@ -91,6 +93,9 @@ public struct MessageEnvelope: Sendable, Equatable {
 
   /// Whether the message is answered by one with its id.
   public var expectsAnswer: Bool { kind == .request }
+
+  /// Whether `params` has `inputResponses` or `requestState`: a retry after an `input_required` result.
+  public var isRetryWithInput: Bool { requestState != nil || inputResponses != nil }
 
   /// The id as JSON text, to be repeated in an answer; `null` when there is none, or none that could be
   /// repeated.

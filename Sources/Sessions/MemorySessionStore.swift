@@ -1,17 +1,33 @@
 public import Basics
 
-/// Sessions and records in memory only: all are gone at a restart.
+/// Sessions, records and notes in memory only: all are gone at a restart.
 ///
-/// Bounded by the caller's sweeps for sessions and by a limit for records.
+/// Bounded by the caller's sweeps for sessions and notes and by a limit for records.
 public actor MemorySessionStore: SessionStore {
   private struct RecordKey: Hashable {
     let kind: RecordKind
     let key: TicketHash
   }
 
+  private struct RecordOwner: Hashable {
+    let kind: RecordKind
+    let owner: UserKey
+  }
+
+  private struct NoteOwner: Hashable {
+    let kind: NoteKind
+    /// Nil: the installation.
+    let owner: UserKey?
+  }
+
   private var sessions: [TicketHash: Session] = [:]
   private var records: [RecordKey: SingleUseRecord] = [:]
   private var recordCounts: [RecordKind: Int] = [:]
+  /// The records that are bound to an owner, with the number that tells their order.
+  private var ownedRecords: [RecordOwner: [TicketHash: UInt64]] = [:]
+  private var lastRecordNumber: UInt64 = 0
+  /// The latest first.
+  private var notes: [NoteOwner: [Note]] = [:]
   private let maxRecordsPerKind: Int
   private var isClosed = false
 
@@ -53,6 +69,11 @@ public actor MemorySessionStore: SessionStore {
     try deleteAll { $0.sid == sid && $0.user.issuer == issuer }
   }
 
+  public func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash] {
+    try checkOpen()
+    return sessions.values.filter { $0.user == user }.map(\.hash)
+  }
+
   public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
     try checkOpen()
     for (hash, time) in uses {
@@ -73,6 +94,12 @@ public actor MemorySessionStore: SessionStore {
     let key = RecordKey(kind: record.kind, key: record.key)
     remove(key)
     if recordCounts[record.kind, default: 0] >= maxRecordsPerKind { makeRoom(record.kind) }
+    if let owner = record.owner {
+      let recordOwner = RecordOwner(kind: record.kind, owner: owner)
+      if let perOwner = record.perOwner { makeRoom(recordOwner, max(1, perOwner)) }
+      lastRecordNumber += 1
+      ownedRecords[recordOwner, default: [:]][record.key] = lastRecordNumber
+    }
     records[key] = record
     recordCounts[record.kind, default: 0] += 1
   }
@@ -82,15 +109,54 @@ public actor MemorySessionStore: SessionStore {
     -> RecordTake
   {
     try checkOpen()
-    let recordKey = RecordKey(kind: kind, key: key)
-    guard let record = records[recordKey] else { return .missing }
-    guard record.expiresAt > now else {
-      remove(recordKey)
-      return .missing
+    let found = look(kind, key, owner: owner, now: now)
+    if found != .foreign { remove(RecordKey(kind: kind, key: key)) }
+    return found
+  }
+
+  public func peek(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)
+    async throws(StoreError)
+    -> RecordTake
+  {
+    try checkOpen()
+    return look(kind, key, owner: owner, now: now)
+  }
+
+  public func discard(_ kind: RecordKind, owner: UserKey) async throws(StoreError) {
+    try checkOpen()
+    for key in (ownedRecords[RecordOwner(kind: kind, owner: owner)] ?? [:]).keys {
+      remove(RecordKey(kind: kind, key: key))
     }
-    if let bound = record.owner, bound != owner { return .foreign }
-    remove(recordKey)
-    return .taken(record.payload)
+  }
+
+  public func put(_ note: Note, keeping limit: Int) async throws(StoreError) {
+    try checkOpen()
+    try note.checkSize()
+    let owner = NoteOwner(kind: note.kind, owner: note.owner)
+    var kept = (notes[owner] ?? []).filter { $0.key != note.key }
+    kept.insert(note, at: kept.firstIndex { $0.updatedAt <= note.updatedAt } ?? kept.endIndex)
+    set(Array(kept.prefix(max(0, limit))), of: owner)
+  }
+
+  public func notes(_ kind: NoteKind, owner: UserKey?) async throws(StoreError) -> [Note] {
+    try checkOpen()
+    return notes[NoteOwner(kind: kind, owner: owner)] ?? []
+  }
+
+  public func removeNote(_ kind: NoteKind, owner: UserKey?, key: String) async throws(StoreError) {
+    try checkOpen()
+    let owner = NoteOwner(kind: kind, owner: owner)
+    set((notes[owner] ?? []).filter { $0.key != key }, of: owner)
+  }
+
+  public func removeNotes(_ kind: NoteKind, owner: UserKey?) async throws(StoreError) {
+    try checkOpen()
+    notes[NoteOwner(kind: kind, owner: owner)] = nil
+  }
+
+  public func sweepNotes(updatedBefore: Timestamp) async throws(StoreError) {
+    try checkOpen()
+    for (owner, kept) in notes { set(kept.filter { $0.updatedAt > updatedBefore }, of: owner) }
   }
 
   public func count() async throws(StoreError) -> Int {
@@ -105,6 +171,8 @@ public actor MemorySessionStore: SessionStore {
     sessions = [:]
     records = [:]
     recordCounts = [:]
+    ownedRecords = [:]
+    notes = [:]
   }
 
   private func checkOpen() throws(StoreError) {
@@ -118,8 +186,35 @@ public actor MemorySessionStore: SessionStore {
     return gone
   }
 
+  private func set(_ kept: [Note], of owner: NoteOwner) { notes[owner] = kept.isEmpty ? nil : kept }
+
+  private func look(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) -> RecordTake {
+    guard let record = records[RecordKey(kind: kind, key: key)], record.expiresAt > now else {
+      return .missing
+    }
+    if let bound = record.owner, bound != owner { return .foreign }
+    return .taken(record.payload)
+  }
+
   private func remove(_ key: RecordKey) {
-    if records.removeValue(forKey: key) != nil { recordCounts[key.kind, default: 1] -= 1 }
+    guard let record = records.removeValue(forKey: key) else { return }
+    recordCounts[key.kind, default: 1] -= 1
+    guard let owner = record.owner else { return }
+    let recordOwner = RecordOwner(kind: key.kind, owner: owner)
+    ownedRecords[recordOwner]?[key.key] = nil
+    if ownedRecords[recordOwner]?.isEmpty ?? false { ownedRecords[recordOwner] = nil }
+  }
+
+  /// Removes records of one owner until there is room for another; of the same expiry, the first to come goes
+  /// first.
+  private func makeRoom(_ owner: RecordOwner, _ limit: Int) {
+    let owned = ownedRecords[owner] ?? [:]
+    guard owned.count >= limit else { return }
+    let inOrder = owned.sorted { $0.value < $1.value }.map { RecordKey(kind: owner.kind, key: $0.key) }
+    let byExpiry = inOrder.compactMap { records[$0] }.sorted { $0.expiresAt < $1.expiresAt }
+    for record in byExpiry.prefix(owned.count + 1 - limit) {
+      remove(RecordKey(kind: record.kind, key: record.key))
+    }
   }
 
   /// Removes a sixteenth of the kind's records at once, so that a flood does not sort the table at every

@@ -6,9 +6,9 @@ extension SQLiteSessionStore {
   /// "Coat": marks the file as ours in its header (SQLite `application_id`).
   private static let applicationID: Int32 = 0x436F_6174
   /// Version of the tables (SQLite `user_version`).
-  private static let schemaVersion: Int32 = 1
+  private static let schemaVersion = Int32(steps.count)
 
-  /// Makes the tables where there are none, and checks that the file is ours and that the keys open it.
+  /// Makes the tables where there are none, brings those of an older version up to date, and checks that the file is ours and that the keys open it.
   static func prepare(_ db: Database, sealer: Sealer) throws {
     let version = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
     let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
@@ -16,37 +16,48 @@ extension SQLiteSessionStore {
       guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") == 0 else {
         throw StoreError.corrupt("the file is a database of something else")
       }
-      try makeTables(db)
       try db.execute(sql: "PRAGMA application_id = \(applicationID)")
-      try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
     } else if application != applicationID {
       throw StoreError.corrupt("the file is a database of something else")
-    } else if version != schemaVersion {
+    } else if !(1...schemaVersion).contains(version) {
       throw StoreError.corrupt(
         "the file has tables of version \(version), this program knows \(schemaVersion)")
     }
+    for step in steps.dropFirst(Int(version)) { try db.execute(sql: step) }
+    if version != schemaVersion { try db.execute(sql: "PRAGMA user_version = \(schemaVersion)") }
     try checkKey(db, sealer: sealer)
   }
 
-  private static func makeTables(_ db: Database) throws {
-    try db.execute(
-      sql: """
-        CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-        CREATE TABLE sessions (
-          hash BLOB PRIMARY KEY, user BLOB NOT NULL, sid BLOB, generation INTEGER NOT NULL,
-          created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, sealed BLOB NOT NULL
-        );
-        CREATE INDEX sessions_user ON sessions (user);
-        CREATE INDEX sessions_sid ON sessions (sid) WHERE sid IS NOT NULL;
-        CREATE INDEX sessions_seen ON sessions (seen_at);
-        CREATE INDEX sessions_created ON sessions (created_at);
-        CREATE TABLE records (
-          kind TEXT NOT NULL, key BLOB NOT NULL, owner BLOB, expires_at INTEGER NOT NULL, sealed BLOB NOT NULL,
-          PRIMARY KEY (kind, key)
-        );
-        CREATE INDEX records_expiry ON records (kind, expires_at);
-        """)
-  }
+  /// What leads from each version to the next. A step that was released is never changed again: files that
+  /// have it behind them would not learn of it.
+  private static let steps = [
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE sessions (
+      hash BLOB PRIMARY KEY, user BLOB NOT NULL, sid BLOB, generation INTEGER NOT NULL,
+      created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, sealed BLOB NOT NULL
+    );
+    CREATE INDEX sessions_user ON sessions (user);
+    CREATE INDEX sessions_sid ON sessions (sid) WHERE sid IS NOT NULL;
+    CREATE INDEX sessions_seen ON sessions (seen_at);
+    CREATE INDEX sessions_created ON sessions (created_at);
+    CREATE TABLE records (
+      kind TEXT NOT NULL, key BLOB NOT NULL, owner BLOB, expires_at INTEGER NOT NULL, sealed BLOB NOT NULL,
+      PRIMARY KEY (kind, key)
+    );
+    CREATE INDEX records_expiry ON records (kind, expires_at);
+    """,
+    // The installation's notes have an empty owner: in SQLite, NULL is never equal to NULL.
+    """
+    CREATE TABLE notes (
+      kind TEXT NOT NULL, owner BLOB NOT NULL, key BLOB NOT NULL, updated_at INTEGER NOT NULL,
+      sealed BLOB NOT NULL, PRIMARY KEY (kind, owner, key)
+    );
+    CREATE INDEX notes_order ON notes (kind, owner, updated_at);
+    CREATE INDEX notes_updated ON notes (updated_at);
+    CREATE INDEX records_owner ON records (kind, owner, expires_at) WHERE owner IS NOT NULL;
+    """,
+  ]
 
   /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next
   /// request.

@@ -3,15 +3,15 @@ internal import FoundationEssentials
 internal import GRDB
 internal import Glibc
 
-/// Sessions and records in one SQLite file in WAL mode, sealed.
+/// Sessions, records and notes in one SQLite file in WAL mode, sealed.
 ///
 /// Readable in the file: hashes, times, generations, sizes. Everything else, names and tokens above all, is
 /// sealed and bound to its row. A write that has returned survives the end of the process and the loss of
 /// power (`synchronous = FULL`). Database work and sealing run on GRDB's own Dispatch queue.
 public final class SQLiteSessionStore: SessionStore {
   private let queue: DatabaseQueue
-  private let sealer: Sealer
-  private let maxRecordsPerKind: Int
+  let sealer: Sealer
+  let maxRecordsPerKind: Int
 
   /// Opens the file at `path`, and makes it (mode 0600) where there is none; its directory must exist.
   /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when
@@ -123,6 +123,14 @@ public final class SQLiteSessionStore: SessionStore {
     try await deleteAll(where: "sid", is: UserKey.sidDigest(issuer: issuer, sid: sid))
   }
 
+  public func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash] {
+    try await transaction { db in
+      let hashes = try Data.fetchAll(
+        db, sql: "SELECT hash FROM sessions WHERE user = ?", arguments: [user.digest.data])
+      return hashes.compactMap { Bytes32(Array($0)).map(TicketHash.init(digest:)) }
+    }
+  }
+
   public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
     try await transaction { db in
       let statement = try db.cachedStatement(
@@ -138,50 +146,6 @@ public final class SQLiteSessionStore: SessionStore {
         sql: "DELETE FROM sessions WHERE created_at <= ? OR seen_at <= ?",
         arguments: [createdBefore.milliseconds, seenBefore.milliseconds])
       try db.execute(sql: "DELETE FROM records WHERE expires_at <= ?", arguments: [now.milliseconds])
-    }
-  }
-
-  public func put(_ record: SingleUseRecord) async throws(StoreError) {
-    try await transaction { [sealer, maxRecordsPerKind] db in
-      let kind = record.kind.name
-      let count =
-        try Int.fetchOne(db, sql: "SELECT count(*) FROM records WHERE kind = ?", arguments: [kind]) ?? 0
-      if count >= maxRecordsPerKind {
-        // A sixteenth at once, so that a flood does not count and delete at every step.
-        try db.execute(
-          sql: """
-            DELETE FROM records WHERE rowid IN
-            (SELECT rowid FROM records WHERE kind = ? ORDER BY expires_at LIMIT ?)
-            """, arguments: [kind, max(1, maxRecordsPerKind / 16)])
-      }
-      let place = SealPlace.record(record.kind, record.key, record.owner?.digest, record.expiresAt)
-      try db.execute(
-        sql: "INSERT OR REPLACE INTO records (kind, key, owner, expires_at, sealed) VALUES (?, ?, ?, ?, ?)",
-        arguments: [
-          kind, record.key.data, record.owner?.digest.data, record.expiresAt.milliseconds,
-          Data(sealer.seal(record.payload, for: place)),
-        ])
-    }
-  }
-
-  public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)
-    async throws(StoreError)
-    -> RecordTake
-  {
-    try await transaction { [sealer] db in
-      guard
-        let row = try Row.fetchOne(
-          db, sql: "SELECT owner, expires_at, sealed FROM records WHERE kind = ? AND key = ?",
-          arguments: [kind.name, key.data])
-      else { return .missing }
-      let bound: Data? = row[0]
-      let expiresAt = Timestamp(milliseconds: row[1])
-      let sealed: Data = row[2]
-      let boundDigest = bound.flatMap { Bytes32(Array($0)) }
-      if expiresAt > now, let boundDigest, boundDigest != owner?.digest { return .foreign }
-      try db.execute(sql: "DELETE FROM records WHERE kind = ? AND key = ?", arguments: [kind.name, key.data])
-      guard expiresAt > now else { return .missing }
-      return .taken(try sealer.open(Array(sealed), for: .record(kind, key, boundDigest, expiresAt)))
     }
   }
 
@@ -214,7 +178,7 @@ public final class SQLiteSessionStore: SessionStore {
       .map(UInt64.init(bitPattern:))
   }
 
-  private func transaction<T: Sendable>(
+  func transaction<T: Sendable>(
     _ work: @escaping @Sendable (Database) throws -> T
   ) async throws(StoreError) -> T {
     do {
@@ -228,18 +192,6 @@ public final class SQLiteSessionStore: SessionStore {
 extension SealPlace {
   fileprivate static func session(_ hash: TicketHash) -> SealPlace {
     SealPlace(table: "sessions", row: hash.digest.bytes, field: "session")
-  }
-
-  /// Owner and expiry stand readable in their columns; being part of the place, they cannot be changed there.
-  fileprivate static func record(
-    _ kind: RecordKind, _ key: TicketHash, _ owner: Bytes32?, _ expiresAt: Timestamp
-  ) -> SealPlace {
-    var row = RecordWriter()
-    row.append(kind.name)
-    row.append(key.digest.bytes)
-    row.append(owner) { $0.append($1.bytes) }
-    row.append(expiresAt)
-    return SealPlace(table: "records", row: row.bytes, field: "payload")
   }
 }
 
@@ -260,9 +212,9 @@ extension StoreError {
 }
 
 extension Bytes32 {
-  fileprivate var data: Data { Data(bytes) }
+  var data: Data { Data(bytes) }
 }
 
 extension TicketHash {
-  fileprivate var data: Data { digest.data }
+  var data: Data { digest.data }
 }

@@ -79,15 +79,19 @@ public struct SessionPolicy: Sendable {
   public var absoluteTimeout: Duration
   /// Sessions held in memory; the least recently used go first and come back from the store.
   public var memoryCapacity: Int
+  /// So long after it was last written, a ``Note`` is swept.
+  public var noteLifetime: Duration
 
-  /// Half an hour idle, twelve hours in all, 100,000 in memory.
+  /// Half an hour idle, twelve hours in all, 100,000 in memory; notes for 400 days, so that what is used once
+  /// a year is still known the next time.
   public init(
     idleTimeout: Duration = .seconds(1800), absoluteTimeout: Duration = .seconds(43_200),
-    memoryCapacity: Int = 100_000
+    memoryCapacity: Int = 100_000, noteLifetime: Duration = .seconds(400 * 86_400)
   ) {
     self.idleTimeout = idleTimeout
     self.absoluteTimeout = absoluteTimeout
     self.memoryCapacity = max(1, memoryCapacity)
+    self.noteLifetime = noteLifetime
   }
 
   /// How often a loop needs to report that a session is in use: a minute, less where the idle timeout is

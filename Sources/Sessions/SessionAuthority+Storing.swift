@@ -19,6 +19,8 @@ extension SessionAuthority {
 
   /// How often the store is swept.
   private static let sweepInterval = Duration.seconds(60)
+  /// How often notes are swept: they live for months.
+  private static let noteSweepInterval = Duration.seconds(3600)
   /// How much later than its idle timeout a session is swept: uses reach the store late. What is only swept
   /// late is found to be over when it is loaded.
   private static let sweepDelay = Duration.seconds(120)
@@ -27,6 +29,7 @@ extension SessionAuthority {
   /// seconds.
   public func maintain() async {
     await retryRemovals()
+    await retryRevocations()
     await saveUnsaved()
     let areTouchesStored = await flushTouches()
     let now = clock()
@@ -34,12 +37,23 @@ extension SessionAuthority {
       finish(entry, .timedOut)
     }
     overlaps = overlaps.filter { $0.value.until > now }
+    await sweepNotes(now: now)
     guard areTouchesStored, lastSweep.map({ now - $0 >= Self.sweepInterval }) ?? true else { return }
     do {
       try await store.sweep(
         createdBefore: now - policy.absoluteTimeout, seenBefore: now - policy.idleTimeout - Self.sweepDelay,
         now: now)
       lastSweep = now
+    } catch {
+      events.storeFailed(error)
+    }
+  }
+
+  private func sweepNotes(now: Timestamp) async {
+    guard lastNoteSweep.map({ now - $0 >= Self.noteSweepInterval }) ?? true else { return }
+    do {
+      try await store.sweepNotes(updatedBefore: now - policy.noteLifetime)
+      lastNoteSweep = now
     } catch {
       events.storeFailed(error)
     }

@@ -32,7 +32,7 @@ extension SessionAuthority {
         switch token.phase(at: now) {
         case .fresh: return .token(token, session)
         case .refreshSoon:
-          if session.refreshToken != nil, !isHeldBack(entry, key, now: now) {
+          if canRefresh(session, key.resource), !isHeldBack(entry, key, now: now) {
             _ = flight(entry, key, rejected: nil)
           }
           return .token(token, session)
@@ -41,7 +41,7 @@ extension SessionAuthority {
         }
       }
     }
-    guard session.refreshToken != nil else {
+    guard canRefresh(session, resource) else {
       return fallback.map { .token($0, session) } ?? .needsSignIn(session)
     }
     let outcome: TokenOutcome
@@ -59,6 +59,10 @@ extension SessionAuthority {
     }
   }
 
+  private func canRefresh(_ session: Session, _ resource: ResourceKey) -> Bool {
+    session.refreshToken != nil || !refresher.needsRefreshToken(for: resource)
+  }
+
   private func isHeldBack(_ entry: SessionEntry, _ key: SessionEntry.FlightKey, now: Timestamp) -> Bool {
     entry.troubles[key].map { $0.until > now } ?? false
   }
@@ -68,6 +72,7 @@ extension SessionAuthority {
     switch trouble.kind {
     case .transient(let detail): .transient(retryAfter: trouble.until - now, detail: detail)
     case .interaction(let refusal): .interactionRequired(refusal, session)
+    case .subjectRefused: .needsSignIn(session)
     case .misconfigured(let detail): .misconfigured(detail: detail)
     }
   }
@@ -95,7 +100,7 @@ extension SessionAuthority {
     while true {
       guard entry.isAlive else { return .unknownSession }
       let session = entry.session
-      guard case .active = session.state, let refreshToken = session.refreshToken else {
+      guard case .active = session.state, canRefresh(session, key.resource) else {
         return .needsSignIn(session)
       }
       // Whoever stood before in the line may have fetched it.
@@ -104,12 +109,15 @@ extension SessionAuthority {
       {
         return .token(token, session)
       }
-      let request = RefreshRequest(
-        refreshToken: refreshToken, resource: key.resource,
-        extraScopes: session.extraScopes[key.resource] ?? [],
-        claims: key.claims, user: session.user)
-      let answer = await refresher.refresh(request)
-      if case .invalidGrant = answer, mayAdopt, await adoptNewer(entry, than: refreshToken) {
+      var answer = await refresher.refresh(
+        RefreshRequest(session: session, resource: key.resource, claims: key.claims))
+      if case .invalidGrant(let refusal) = answer.outcome, answer.gains != nil || session.refreshToken == nil {
+        // Gains came from the refresh token, which is good therefore; and where there is none, none was refused.
+        answer.outcome = .subjectRefused(refusal)
+      }
+      if answer.isFinal, answer.gains == nil, mayAdopt, let used = session.refreshToken,
+        await adoptNewer(entry, than: used)
+      {
         mayAdopt = false
         continue
       }
@@ -118,22 +126,32 @@ extension SessionAuthority {
   }
 
   private func take(
-    _ answer: RefreshOutcome, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, isForced: Bool
+    _ answer: RefreshAnswer, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, isForced: Bool
   ) async -> TokenOutcome {
     guard entry.isAlive else {
-      if case .success(let grant) = answer { discard(grant, of: entry) }
+      discard(answer, of: entry)
+      return .unknownSession
+    }
+    // Before anything else: the refresh token that the session holds may be spent.
+    if let gains = answer.gains, await keep(gains, entry) == nil {
+      discard(answer, of: entry)
       return .unknownSession
     }
     let now = clock()
-    switch answer {
+    switch answer.outcome {
     case .success(let grant):
-      return await accept(grant, entry, key, isForced: isForced)
+      return await accept(grant, of: answer, entry, key, isForced: isForced)
     case .invalidGrant(let refusal):
       let session = await commit(entry) { session in
         session.refreshToken = nil
         session.tokens = [:]
         session.state = .needsSignIn(refusal.description ?? refusal.error)
       }
+      return session.map { .needsSignIn($0) } ?? .unknownSession
+    case .subjectRefused:
+      entry.remember(.subjectRefused, of: key, for: Self.refusalMemory, now: now)
+      guard entry.session.tokens[key.resource] != nil else { return .needsSignIn(entry.session) }
+      let session = await commit(entry) { $0.tokens[key.resource] = nil }
       return session.map { .needsSignIn($0) } ?? .unknownSession
     case .interactionRequired(let refusal):
       entry.remember(.interaction(refusal), of: key, for: Self.refusalMemory, now: now)
@@ -151,38 +169,59 @@ extension SessionAuthority {
   }
 
   private func accept(
-    _ grant: RefreshGrant, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, isForced: Bool
+    _ grant: RefreshGrant, of answer: RefreshAnswer, _ entry: SessionEntry, _ key: SessionEntry.FlightKey,
+    isForced: Bool
   ) async -> TokenOutcome {
     if let user = grant.user, user != entry.session.user {
       finish(entry, .userChanged)
-      discard(grant, of: entry)
+      discard(answer, of: entry)
       await remove(.session(entry.hash))
       return .unknownSession
     }
     let token = schedule.token(grant.token, at: clock(), jitter: jitter())
+    let others = scheduled(grant.also)
     let session = await commit(entry) { session in
+      session.tokens.merge(others) { $1 }
       session.tokens[key.resource] = token
       if let refreshToken = grant.refreshToken { session.refreshToken = refreshToken }
       if let idToken = grant.idToken { session.idToken = idToken }
       session.state = .active
     }
     guard let session else {
-      discard(grant, of: entry)
+      discard(answer, of: entry)
       return .unknownSession
     }
     entry.troubles[key] = nil
-    entry.troubles[SessionEntry.FlightKey(resource: key.resource, claims: nil)] = nil
+    entry.forgetTroubles(of: others.keys)
+    entry.forgetTroubles(of: CollectionOfOne(key.resource))
     entry.forced[key.resource] = isForced ? token.secret : nil
     return .token(token, session)
   }
 
-  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is
-  /// not reported: revoking it would, at some providers, end what the new one holds.
-  private func discard(_ grant: RefreshGrant, of entry: SessionEntry) {
-    if entry.ending == .over, let token = grant.refreshToken { events.orphaned(token) }
+  /// Saves what was won on the way to an outcome.
+  private func keep(_ gains: RefreshGains, _ entry: SessionEntry) async -> Session? {
+    let others = scheduled(gains.also)
+    let session = await commit(entry) { session in
+      session.tokens.merge(others) { $1 }
+      if let refreshToken = gains.refreshToken { session.refreshToken = refreshToken }
+      if let idToken = gains.idToken { session.idToken = idToken }
+    }
+    entry.forgetTroubles(of: others.keys)
+    return session
   }
 
-  /// After `invalid_grant`: another process may have used and replaced the token. If so, goes on with what it
+  private func scheduled(_ grants: [ResourceKey: TokenGrant]) -> [ResourceKey: AccessToken] {
+    let now = clock()
+    return grants.mapValues { schedule.token($0, at: now, jitter: jitter()) }
+  }
+
+  /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is
+  /// not reported: revoking it would, at some providers, end what the new one holds.
+  private func discard(_ answer: RefreshAnswer, of entry: SessionEntry) {
+    if entry.ending == .over, let token = answer.refreshToken { events.orphaned(token) }
+  }
+
+  /// After a refusal for good: another process may have used and replaced the token. If so, goes on with what it
   /// stored.
   private func adoptNewer(_ entry: SessionEntry, than used: Secret) async -> Bool {
     guard let stored = try? await store.load(entry.hash), entry.isAlive,

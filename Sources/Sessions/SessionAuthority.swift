@@ -42,7 +42,10 @@ public actor SessionAuthority {
   var unsaved: Set<TicketHash> = []
   /// Removals that the store has not confirmed yet. What they cover is not loaded any more.
   var removals: Set<Removal> = []
+  /// Revocations that did not reach every session yet, because the store did not answer.
+  var revocations: Set<Revocation> = []
   var lastSweep: Timestamp?
+  var lastNoteSweep: Timestamp?
 
   /// - Parameters:
   ///   - executor: where all work of the authority runs.
@@ -85,6 +88,7 @@ public actor SessionAuthority {
     -> SignInResult
   {
     await retryRemovals()
+    await retryRevocations()
     var replaced: SessionEntry?
     // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because
     // which of the two cookies the browser keeps is open.

@@ -24,6 +24,7 @@ final class SessionEntry {
     enum Kind {
       case transient(detail: String)
       case interaction(ProviderRefusal)
+      case subjectRefused
       case misconfigured(detail: String)
     }
 
@@ -60,5 +61,11 @@ final class SessionEntry {
     let attempts = (troubles[key]?.attempts ?? 0) + 1
     if troubles.count >= 16, troubles[key] == nil { troubles = troubles.filter { $0.key.claims == nil } }
     troubles[key] = Trouble(kind: kind, until: now + duration, attempts: attempts)
+  }
+
+  /// Forgets the failures of resources for which there is a new token. Those with claims stay: the token was
+  /// got without.
+  func forgetTroubles(of resources: some Sequence<ResourceKey>) {
+    for resource in resources { troubles[FlightKey(resource: resource, claims: nil)] = nil }
   }
 }

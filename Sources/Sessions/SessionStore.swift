@@ -1,6 +1,6 @@
 public import Basics
 
-/// Where sessions and single-use records are kept.
+/// Where sessions, single-use records and notes are kept.
 ///
 /// Every method may be called from anywhere and never blocks its caller's thread for disk work. Conformers
 /// pass `StoreContract` in the tests.
@@ -27,6 +27,9 @@ public protocol SessionStore: Sendable {
   /// Removes all sessions that belong to one session at the provider, and says which.
   func deleteAll(issuer: String, sid: String) async throws(StoreError) -> [TicketHash]
 
+  /// The tickets of all sessions of a user, in no order.
+  func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash]
+
   /// Notes when sessions were last used; an earlier time than the stored one changes nothing. Not a change of
   /// generation.
   func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError)
@@ -35,13 +38,39 @@ public protocol SessionStore: Sendable {
   func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
 
   /// Keeps a record until it is taken. At the store's limit of records of this kind, those that expire first
-  /// make room: anybody may start a sign-in, so the number must be bounded.
+  /// make room: anybody may start a sign-in, so the number must be bounded. So do those of its owner at
+  /// ``SingleUseRecord/perOwner``.
   func put(_ record: SingleUseRecord) async throws(StoreError)
 
   /// Takes a record out, exactly once however many ask at once.
   /// - Parameter owner: who asks; a record bound to somebody else stays where it is.
   func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
     -> RecordTake
+
+  /// What ``take(_:_:owner:now:)`` would give; the record stays.
+  func peek(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+    -> RecordTake
+
+  /// Removes all records of this kind that are bound to this owner.
+  func discard(_ kind: RecordKind, owner: UserKey) async throws(StoreError)
+
+  /// Keeps a note, in the place of the one with its kind, owner and key. Of this kind and owner at most
+  /// `limit` notes remain; those written longest ago go.
+  /// - Throws: ``StoreError/tooLarge(limit:)`` for a key or a payload beyond its limit.
+  func put(_ note: Note, keeping limit: Int) async throws(StoreError)
+
+  /// The notes of one kind and owner (nil: the installation's), the latest first; of the same time, the one
+  /// put last first. Those that do not open are left out, and stay.
+  func notes(_ kind: NoteKind, owner: UserKey?) async throws(StoreError) -> [Note]
+
+  /// Removes one note. Removing what is not there is no error.
+  func removeNote(_ kind: NoteKind, owner: UserKey?, key: String) async throws(StoreError)
+
+  /// Removes all notes of one kind and owner (nil: the installation's).
+  func removeNotes(_ kind: NoteKind, owner: UserKey?) async throws(StoreError)
+
+  /// Removes notes of every kind and owner that were last written at this time or earlier.
+  func sweepNotes(updatedBefore: Timestamp) async throws(StoreError)
 
   /// Number of sessions.
   func count() async throws(StoreError) -> Int
@@ -51,53 +80,4 @@ public protocol SessionStore: Sendable {
 
   /// Finishes what is being written and lets go of the file. Every later call throws.
   func close() async
-}
-
-/// What a single-use record is for. Records of different kinds never meet, even under one key.
-public struct RecordKind: Sendable, Hashable {
-  /// The name in the store, at most 32 bytes of ASCII.
-  public let name: String
-
-  /// A kind of this name.
-  public init(_ name: String) { self.name = name }
-
-  /// A sign-in on its way to the provider and back.
-  public static let signIn = RecordKind("sign-in")
-  /// A link that continues after a call that needs consent.
-  public static let continuation = RecordKind("continuation")
-}
-
-/// Something kept until it is asked for once: a sign-in on its way, a link to continue.
-public struct SingleUseRecord: Sendable {
-  /// What it is for.
-  public var kind: RecordKind
-  /// The hash of the random value that its holder shows.
-  public var key: TicketHash
-  /// Who alone may take it; nil when whoever holds the value may.
-  public var owner: UserKey?
-  /// The content; sealed at rest.
-  public var payload: [UInt8]
-  /// From here on it is as if it had never been.
-  public var expiresAt: Timestamp
-
-  /// A record.
-  public init(
-    kind: RecordKind, key: TicketHash, owner: UserKey? = nil, payload: [UInt8], expiresAt: Timestamp
-  ) {
-    self.kind = kind
-    self.key = key
-    self.owner = owner
-    self.payload = payload
-    self.expiresAt = expiresAt
-  }
-}
-
-/// What became of the wish to take a record.
-public enum RecordTake: Sendable, Hashable {
-  /// Its content; it is gone now.
-  case taken([UInt8])
-  /// It never was, was taken before, or expired.
-  case missing
-  /// It belongs to somebody else, and stays theirs.
-  case foreign
 }

@@ -6,6 +6,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
   case unavailable(String)
   /// The file is not a database of this product, or is damaged.
   case corrupt(String)
+  /// What was to be kept is longer than `limit` bytes; nothing was written.
+  case tooLarge(limit: Int)
   /// No sealing key opens what is stored.
   case sealed(SealError)
 
@@ -16,6 +18,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
       "the stored session changed meanwhile (\(current.map { "generation \($0)" } ?? "gone"))"
     case .unavailable(let detail): "the session store is unavailable: \(detail)"
     case .corrupt(let detail): "the session store is damaged: \(detail)"
+    case .tooLarge(let limit): "a value to be kept is longer than \(limit) bytes"
     case .sealed(let error): "a stored value cannot be opened: \(error)"
     }
   }

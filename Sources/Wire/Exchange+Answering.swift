@@ -2,7 +2,7 @@ public import Basics
 internal import HTTP
 internal import Reactor
 
-// Answers of our own, whole or streamed.
+// Answers of our own, whole. Streams are in `Exchange+Streams.swift`.
 extension Exchange {
   /// Asks for the request body, up to `limit` bytes; ``ExchangeHandler/bodyCollected(_:complete:)`` follows.
   public func collectBody(limit: Int) {
@@ -40,42 +40,6 @@ extension Exchange {
     guard canBeginAnswer, let connection else { return }
     connection.mustClose = true
     respond(status: status, fields: fields, body: body)
-  }
-
-  /// Begins a streaming answer; ``sendStream(_:)`` and ``endStream()`` follow. The head is sent at once.
-  public func startStream(status: Int, fields: (inout Buffer) -> Void = { _ in }) {
-    guard canBeginAnswer, let connection else { return }
-    leaveUpstream()
-    beginUnknownLength(connection)
-    connection.decideKeepAlive()
-    stats.status = status
-    hasBegun = true
-    phase = .localStream
-    connection.out.appendStatusLine(status)
-    fields(&connection.out)
-    if !AnswerHead.allowsBody(status) || request.method == .head { clientFraming = .none }
-    if clientFraming == .chunked { AnswerHead.appendChunked(to: &connection.out) }
-    connection.finishHead()
-    connection.drive()
-  }
-
-  /// Sends bytes of a streaming answer. They wait in memory while the client is slow: see ``pendingBytes``.
-  public func sendStream(_ bytes: [UInt8]) {
-    guard case .localStream = phase, let connection else { return }
-    switch clientFraming {
-    case .none: break
-    case .chunked: connection.out.appendChunk(bytes)
-    case .length, .untilClose: connection.out.append(bytes)
-    }
-    connection.drive()
-  }
-
-  /// Ends a streaming answer.
-  public func endStream() {
-    guard case .localStream = phase, let connection else { return }
-    phase = .answered
-    if clientFraming == .chunked { connection.out.appendLastChunk() }
-    connection.drive()
   }
 
   /// Whether nothing of an answer was sent and the exchange is not over.

@@ -6,7 +6,12 @@ internal import Reactor
 extension Exchange {
   /// After ``ExchangeHandler/answerCollected(_:)`` or ``ExchangeHandler/answerTooLong(_:)``: sends
   /// ``clientHead`` and ``answerBody``, then whatever still comes from the upstream.
+  ///
+  /// Inside a stream of ours (``forwardIntoStream(to:)``) there is no head: the body goes as one event and the stream ends.
+  /// A body that was collected whole goes as it stands, so the handler has decoded it if it was coded. After
+  /// ``ExchangeHandler/answerTooLong(_:)`` the handler leaves ``answerBody`` as it is: it is decoded together with the rest.
   public func relayCollected() {
+    if let localStream { return relayCollectedIntoStream(localStream) }
     guard case .deciding = phase, !hasBegun, answer.isComplete, let connection else { return }
     if upstream != nil {
       // The rest streams on behind what was collected.
@@ -39,13 +44,15 @@ extension Exchange {
   func pumpCollected(_ upstream: UpstreamConnection, _ limit: Int) -> Bool {
     // A length that says it in advance is believed.
     guard answerBody.count <= limit, answerReader.remaining ?? 0 <= UInt64(max(0, limit)) else {
-      phase = .deciding
+      phase = handlersTurn
+      localStream?.holdsAnswer = true
       upstream.disarm()
       connection?.server?.handler.answerTooLong(self)
       return true
     }
     if answerReader.isFinished {
-      phase = .deciding
+      phase = handlersTurn
+      localStream?.holdsAnswer = true
       detach(upstream, reusable: canKeep(upstream))
       connection?.server?.handler.answerCollected(self)
       return true

@@ -6,18 +6,16 @@ internal import Reactor
 extension Exchange {
   func pumpEvents(_ upstream: UpstreamConnection) -> Bool {
     guard let events, let connection, let server = connection.server else { return false }
-    if answerReader.isFinished {
-      var rest = Buffer()
-      events.passRest(to: &rest)
-      appendEvents(rest, connection)
-      finishRelay(upstream, connection)
-      return true
-    }
-    guard connection.out.count < server.limits.highWaterBytes else {
+    guard answerReader.isFinished || connection.out.count < server.limits.highWaterBytes else {
       upstream.disarm()
       return false
     }
     do throws(RelayError) {
+      if answerReader.isFinished {
+        try passRest(events, connection)
+        finishRelay(upstream, connection)
+        return true
+      }
       guard try events.pull(&answerReader, from: &answerRest, atMost: Self.pieceBytes) else {
         return readMore(upstream)
       }
@@ -25,25 +23,34 @@ extension Exchange {
       truncate()
       return true
     }
-    // A buffer of its own, since the handler runs while it is filled.
-    var passed = Buffer()
-    swap(&passed, &server.eventScratch)
-    events.passEvents(self, server.handler, to: &passed)
-    appendEvents(passed, connection)
-    passed.removeAll()
-    swap(&passed, &server.eventScratch)
+    passEvents()
     if events.isEnded { endEvents(connection) }
     return true
   }
 
-  private func appendEvents(_ bytes: borrowing Buffer, _ connection: ServerConnection) {
-    guard !bytes.isEmpty else { return }
-    if clientFraming == .chunked {
-      connection.out.appendChunk(from: bytes, 0..<bytes.count)
-    } else {
-      connection.out.append(from: bytes)
-    }
-    connection.armKeepAlive()
+  /// Sends the events that are whole.
+  func passEvents() {
+    guard let events, let connection, let server = connection.server else { return }
+    // A buffer of its own, since the handler runs while it is filled.
+    var passed = Buffer()
+    swap(&passed, &server.eventScratch)
+    events.passEvents(self, server.handler, to: &passed)
+    connection.appendToStream(passed.span)
+    passed.removeAll()
+    swap(&passed, &server.eventScratch)
+  }
+
+  private func passRest(_ events: EventRelay, _ connection: ServerConnection) throws(RelayError) {
+    var rest = Buffer()
+    try events.passRest(to: &rest)
+    connection.appendToStream(rest.span)
+  }
+
+  /// The one event of a body that was held completely, and the end of the stream.
+  func endMessage(_ connection: ServerConnection) throws(RelayError) {
+    guard let events else { return }
+    try passRest(events, connection)
+    endEvents(connection)
   }
 
   /// Ends the client's event stream properly, whatever the upstream still has to say.
@@ -56,14 +63,16 @@ extension Exchange {
 
   /// Nothing was sent for a while: a comment shows every hop that the stream is alive (WHATWG HTML §9.2.7).
   func sendKeepAlive() {
-    guard let events, let connection else { return }
-    switch phase {
-    case .relayingEvents where events.isBetweenEvents:
-      appendEvents(Self.comment, connection)
-      connection.drive()
-    case .relayingEvents: connection.armKeepAlive()
-    default: break
+    guard let connection, keepAliveInterval != nil else { return }
+    if case .relayingEvents = phase, let events {
+      guard events.isBetweenEvents else { return connection.armKeepAlive() }
+      events.noteOwnBytes()
+    } else if !streamIsOurs {
+      return
     }
+    let comment = Self.comment
+    connection.appendToStream(comment.span)
+    connection.drive()
   }
 
   private static var comment: Buffer {

@@ -13,8 +13,14 @@ extension Exchange {
       forwardNext = pool
       return
     }
+    sendRequest(to: pool)
+  }
+
+  /// Gives the request to `pool`.
+  func sendRequest(to pool: UpstreamPool) {
     if let upstream { detach(upstream, reusable: false) }
-    guard canReplay || !hasStreamedBody else {
+    // A stream may wait for long, and the client's next bytes are not read while it does: what it holds has to be all.
+    guard canReplay || (!hasStreamedBody && localStream == nil) else {
       return fail(UpstreamFailure(.closedEarly, "the request body is not held and cannot be sent again"))
     }
     if stats.forwardedAt == nil { stats.forwardedAt = loop.now }
@@ -86,7 +92,7 @@ extension Exchange {
   func upstreamTimedOut(_ upstream: UpstreamConnection) {
     guard self.upstream === upstream else { return }
     let what = upstream.requestIsWritten ? "no answer in time" : "request not taken in time"
-    if hasBegun { truncate() } else { fail(UpstreamFailure(.timeoutHeaders, what)) }
+    if isRelaying { truncate() } else { fail(UpstreamFailure(.timeoutHeaders, what)) }
   }
 
   /// The client left and the answer is read on for the upstream's sake.
@@ -197,15 +203,23 @@ extension Exchange {
     if hasBegun { truncate() } else { fail(failure) }
   }
 
-  /// Nothing was sent to the client: the handler answers.
+  /// Nothing of an upstream's answer was sent to the client: the handler answers, or goes on with its stream.
   func fail(_ failure: UpstreamFailure) {
     if let upstream { detach(upstream, reusable: false) }
     guard let connection else { return }
     if case .discarding = phase { return connection.endDiscarding() }
-    guard canBeginAnswer else { return }
-    phase = .deciding
+    guard canBeginAnswer || isLocalStream else { return }
+    phase = handlersTurn
     connection.server?.handler.upstreamFailed(self, failure)
     connection.drive()
+  }
+
+  /// Whether the client has the beginning of the upstream's answer: what fails now can only be cut off.
+  var isRelaying: Bool {
+    switch phase {
+    case .relaying, .relayingEvents: true
+    default: false
+    }
   }
 
   /// Part of the answer was sent: the client must not take it for the whole.

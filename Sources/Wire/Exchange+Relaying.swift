@@ -73,23 +73,31 @@ extension Exchange {
     }
     answerReader.begin(answer.framing, errorStatus: 502)
     if case .discarding = phase { return true }
-    phase = .deciding
+    let isInStream = localStream != nil
+    phase = handlersTurn
     upstream.disarm()
     guard let connection, let handler = connection.server?.handler else { return false }
     isDecidingPlan = true
     let plan = handler.answerHead(self)
     isDecidingPlan = false
-    follow(plan, upstream, connection)
+    follow(plan, upstream, connection, inStream: isInStream)
     return true
   }
 
-  private func follow(_ plan: AnswerPlan, _ upstream: UpstreamConnection, _ connection: ServerConnection) {
+  private func follow(
+    _ plan: AnswerPlan, _ upstream: UpstreamConnection, _ connection: ServerConnection,
+    inStream: Bool
+  ) {
     guard self.upstream === upstream else { return }
-    guard case .deciding = phase else {
-      // The handler has answered by itself.
-      return settle(upstream)
+    guard isUndecided(inStream: inStream) else {
+      // The handler has answered by itself, or begun a stream.
+      settle(upstream)
+      return forwardAgain()
     }
     switch plan {
+    case .relay where inStream:
+      guard let coding = ContentCoding(of: answer, answerBytes) else { return failForCoding() }
+      relayAsMessage(coding)
     case .relay:
       beginRelay(connection)
       phase = .relaying
@@ -97,12 +105,13 @@ extension Exchange {
       guard let coding = ContentCoding(of: answer, answerBytes) else {
         return fail(UpstreamFailure(.badResponse, "event stream with an unknown content coding"))
       }
-      beginRelay(connection, asEvents: true)
+      if !inStream { beginRelay(connection, asEvents: true) }
       guard answer.framing != .none else {
         phase = .relaying
         return
       }
-      events = EventRelay(maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding)
+      events = EventRelay(
+        maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding, followsOwnBytes: inStream)
       phase = .relayingEvents
       if upstream.requestIsWritten { releaseRequest() }
       connection.armKeepAlive()
@@ -111,11 +120,24 @@ extension Exchange {
       phase = .collecting(limit: limit)
     case .discard:
       settle(upstream)
-      if let next = forwardNext {
-        forwardNext = nil
-        forward(to: next)
-      }
+      forwardAgain()
     }
+  }
+
+  /// Whether the handler has left everything to its plan.
+  private func isUndecided(inStream: Bool) -> Bool {
+    switch phase {
+    case .deciding: true
+    case .localStream: inStream
+    default: false
+    }
+  }
+
+  /// Sends the request where the handler said while it decided about an earlier answer.
+  private func forwardAgain() {
+    guard let next = forwardNext else { return }
+    forwardNext = nil
+    if localStream == nil { forward(to: next) } else { forwardIntoStream(to: next) }
   }
 
   // MARK: Streaming
@@ -187,7 +209,7 @@ extension Exchange {
   }
 
   func truncated(_ detail: String) -> Bool {
-    if hasBegun { truncate() } else { fail(UpstreamFailure(.badResponse, detail)) }
+    if isRelaying { truncate() } else { fail(UpstreamFailure(.badResponse, detail)) }
     return true
   }
 
@@ -211,7 +233,7 @@ extension Exchange {
     upstream.isEnded = true
     if answer.isComplete {
       if isClean, answerReader.endOfInput() { return }
-      if hasBegun { return truncate() }
+      if isRelaying { return truncate() }
       return fail(UpstreamFailure(.closedEarly, detail))
     }
     if answerBytes.isEmpty, interimCount == 0, maySendAgain(upstream), let pool {

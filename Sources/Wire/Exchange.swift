@@ -24,7 +24,7 @@ public final class Exchange {
     case collecting(limit: Int)
     /// The answer streams to the client.
     case relaying
-    /// The answer streams to the client event by event.
+    /// The answer streams to the client event by event, or as one.
     case relayingEvents
     /// The handler streams its own answer.
     case localStream
@@ -115,6 +115,8 @@ public final class Exchange {
   var clientFraming = ClientFraming.none
   var hasBegun = false
   var events: EventRelay?
+  /// The answer is a stream of ours, whatever goes on inside it.
+  var localStream: LocalStream?
 
   init(loop: EventLoop, peer: SocketAddress, isTLS: Bool) {
     self.loop = loop
@@ -190,6 +192,7 @@ public final class Exchange {
     hasBegun = false
     hasStreamedBody = false
     events = nil
+    localStream = nil
   }
 
   /// Empties a buffer, and gives back a block that was made for something large.

@@ -8,7 +8,7 @@ public import Basics
 /// next request of its connection, so whoever acts later compares ``Exchange/sequence`` first.
 public protocol ExchangeHandler: AnyObject {
   /// A request head has been parsed. The handler, now or later, calls one of ``Exchange/collectBody(limit:)``,
-  /// ``Exchange/forward(to:)``, ``Exchange/respond(status:fields:body:)``, ``Exchange/startStream(status:fields:)``
+  /// ``Exchange/forward(to:)``, ``Exchange/respond(status:fields:body:)``, ``Exchange/startStream(status:keepAlive:fields:)``
   /// and ``Exchange/reject(status:fields:body:)``.
   func received(_ x: Exchange)
 
@@ -18,12 +18,13 @@ public protocol ExchangeHandler: AnyObject {
 
   /// A final response head from the upstream is in ``Exchange/answer``. For ``AnswerPlan/relay`` and
   /// ``AnswerPlan/relayEvents(maxEventBytes:keepAlive:)`` the handler has appended the status line and the fields that pass to
-  /// ``Exchange/clientHead``: never framing fields, `Connection`, `Date`.
+  /// ``Exchange/clientHead``: never framing fields, `Connection`, `Date`. After ``Exchange/forwardIntoStream(to:)`` there
+  /// is no head to write.
   func answerHead(_ x: Exchange) -> AnswerPlan
 
   /// After ``AnswerPlan/collect(limit:)``: the whole body is in ``Exchange/answerBody``, de-chunked, content coding
   /// untouched. The handler calls ``Exchange/relayCollected()``, ``Exchange/respond(status:fields:body:)`` or
-  /// ``Exchange/forward(to:)``.
+  /// ``Exchange/forward(to:)``; inside a stream of ours ``Exchange/relayCollected()``, or it goes on with its stream.
   func answerCollected(_ x: Exchange)
 
   /// After ``AnswerPlan/collect(limit:)``: the body is longer. The handler fills ``Exchange/clientHead`` and calls
@@ -34,7 +35,8 @@ public protocol ExchangeHandler: AnyObject {
   /// (after content decoding), the empty line included.
   func event(_ x: Exchange, _ event: borrowing Buffer, _ range: Range<Int>) -> EventVerdict
 
-  /// The upstream did not answer and nothing was sent to the client: the handler answers.
+  /// The upstream did not answer and nothing was sent to the client: the handler answers. Inside a stream of ours
+  /// (``Exchange/isLocalStream``) the handler goes on with it: it sends an event and ends it, or forwards again.
   func upstreamFailed(_ x: Exchange, _ failure: UpstreamFailure)
 
   /// The client disconnected before its answer was complete. Always followed by ``finished(_:)``, at once or, with

@@ -151,13 +151,11 @@ extension ServerConnection {
   func endStreams() {
     mustClose = true
     keepsAlive = false
-    switch exchange.phase {
-    case .relayingEvents:
-      exchange.endEvents(self)
-      drive()
-    case .localStream: exchange.endStream()
-    default: break
-    }
+    guard case .relayingEvents = exchange.phase else { return exchange.endStream() }
+    // One event that is a whole answer is of no use in part.
+    guard exchange.events?.isMessage != true else { return }
+    exchange.endEvents(self)
+    drive()
   }
 
   /// Closes a connection without an exchange, or whose exchange is over.

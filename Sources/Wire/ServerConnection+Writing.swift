@@ -59,7 +59,7 @@ extension ServerConnection {
       }
       if case .answered = exchange.phase {
         finish(.complete)
-      } else if exchange.events != nil {
+      } else if exchange.events != nil || exchange.localStream != nil {
         // The next event may be hours away.
         releaseStorage()
       }
@@ -68,9 +68,24 @@ extension ServerConnection {
     if hasWritten, exchange.upstream != nil { mustDriveAgain = true }
   }
 
+  /// Appends bytes of an answer of unknown length.
+  func appendToStream(_ bytes: Span<UInt8>) {
+    guard !bytes.isEmpty else { return }
+    switch exchange.clientFraming {
+    case .none: break
+    case .chunked:
+      out.append(hex: UInt64(bytes.count))
+      out.append("\r\n" as StaticString)
+      out.append(bytes)
+      out.append("\r\n" as StaticString)
+    case .length, .untilClose: out.append(bytes)
+    }
+    armKeepAlive()
+  }
+
   /// Restarts the time after which an event stream shows that it is alive.
   func armKeepAlive() {
-    guard !writeIsWatched, let interval = exchange.events?.keepAlive, link == .open else { return }
+    guard !writeIsWatched, let interval = exchange.keepAliveInterval, link == .open else { return }
     writeTimer.arm(after: interval)
   }
 }

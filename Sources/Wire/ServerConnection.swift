@@ -124,7 +124,7 @@ final class ServerConnection: Pollable {
   var endOfInputIsDisconnect: Bool {
     switch exchange.phase {
     case .relayingEvents, .localStream: true
-    default: exchange.endOfInput == .isDisconnect
+    default: exchange.endOfInput == .isDisconnect || exchange.isLocalStream
     }
   }
 

@@ -129,7 +129,7 @@ final class UpstreamConnection: Pollable {
   func watchBody() {
     guard !bodyIsWatched else { return }
     bodyIsWatched = true
-    if exchange?.events == nil {
+    if exchange?.events?.isMessage ?? true {
       timer.arm(after: settings.bodyStallTimeout)
     } else if let timeout = settings.eventStallTimeout {
       timer.arm(after: timeout)

@@ -35,6 +35,7 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     switch outcome {
     case .success: "success"
     case .invalidGrant: "invalidGrant"
+    case .subjectRefused: "subjectRefused"
     case .interactionRequired: "interactionRequired"
     case .transient: "transient"
     case .misconfigured: "misconfigured"

@@ -72,6 +72,40 @@ final class FaultyStore: SessionStore {
     try pass("take")
     return try await inner.take(kind, key, owner: owner, now: now)
   }
+  func peek(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
+    -> RecordTake
+  {
+    try pass("peek")
+    return try await inner.peek(kind, key, owner: owner, now: now)
+  }
+  func discard(_ kind: RecordKind, owner: UserKey) async throws(StoreError) {
+    try pass("discard")
+    try await inner.discard(kind, owner: owner)
+  }
+  func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash] {
+    try pass("hashes")
+    return try await inner.hashes(of: user)
+  }
+  func put(_ note: Note, keeping limit: Int) async throws(StoreError) {
+    try pass("put note")
+    try await inner.put(note, keeping: limit)
+  }
+  func notes(_ kind: NoteKind, owner: UserKey?) async throws(StoreError) -> [Note] {
+    try pass("notes")
+    return try await inner.notes(kind, owner: owner)
+  }
+  func removeNote(_ kind: NoteKind, owner: UserKey?, key: String) async throws(StoreError) {
+    try pass("remove note")
+    try await inner.removeNote(kind, owner: owner, key: key)
+  }
+  func removeNotes(_ kind: NoteKind, owner: UserKey?) async throws(StoreError) {
+    try pass("remove notes")
+    try await inner.removeNotes(kind, owner: owner)
+  }
+  func sweepNotes(updatedBefore: Timestamp) async throws(StoreError) {
+    try pass("sweep notes")
+    try await inner.sweepNotes(updatedBefore: updatedBefore)
+  }
   func count() async throws(StoreError) -> Int { try await inner.count() }
   func ping() async throws(StoreError) { try pass("ping") }
   func close() async { await inner.close() }

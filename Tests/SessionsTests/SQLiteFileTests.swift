@@ -168,8 +168,8 @@ import Testing
     let directory = try TemporaryDirectory()
     let sealer = Sealer(current: .make())
     await (try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)).close()
-    try await sql(directory, "PRAGMA user_version = 2")
-    await #expect(throws: StoreError.corrupt("the file has tables of version 2, this program knows 1")) {
+    try await sql(directory, "PRAGMA user_version = 3")
+    await #expect(throws: StoreError.corrupt("the file has tables of version 3, this program knows 2")) {
       try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
     }
   }

@@ -83,7 +83,7 @@ final class Journal<Item: Sendable>: Sendable {
 
 /// Answers refreshes by a script, and counts them.
 final class ScriptedRefresher: TokenRefresher {
-  typealias Script = @Sendable (_ request: RefreshRequest, _ call: Int) async -> RefreshOutcome
+  typealias Script = @Sendable (_ request: RefreshRequest, _ call: Int) async -> RefreshAnswer
 
   let calls = Tally()
   let requests = Journal<RefreshRequest>()
@@ -97,7 +97,7 @@ final class ScriptedRefresher: TokenRefresher {
 
   func answer(_ newScript: @escaping Script) { script.withLock { $0 = newScript } }
 
-  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+  func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     running.withLock { running in
       running.now += 1
       running.most = max(running.most, running.now)
@@ -119,18 +119,19 @@ final class ScriptedRefresher: TokenRefresher {
   }
 }
 
-extension RefreshOutcome {
+extension RefreshAnswer {
   static func renewed(_ token: String, refreshToken: String? = nil, expiresIn: Duration = .seconds(3600))
-    -> RefreshOutcome
+    -> RefreshAnswer
   {
-    .success(
-      RefreshGrant(
-        token: TokenGrant(accessToken: Secret(token), expiresIn: expiresIn),
-        refreshToken: refreshToken.map { Secret($0) }))
+    RefreshAnswer(
+      .success(
+        RefreshGrant(
+          token: TokenGrant(accessToken: Secret(token), expiresIn: expiresIn),
+          refreshToken: refreshToken.map { Secret($0) })))
   }
 
-  static let refused = RefreshOutcome.invalidGrant(ProviderRefusal(error: "invalid_grant"))
-  static let busy = RefreshOutcome.transient(retryAfter: nil, detail: "503")
+  static let refused = RefreshAnswer(.invalidGrant(ProviderRefusal(error: "invalid_grant")))
+  static let busy = RefreshAnswer(.transient(retryAfter: nil, detail: "503"))
 }
 
 /// A provider that rotates and, when a refresh token is used twice, ends the whole family.
@@ -141,14 +142,14 @@ actor ReuseDetectingProvider: TokenRefresher {
 
   init(first: String) { current = Secret(first) }
 
-  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+  func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     guard !isRevoked, request.refreshToken == current else {
       isRevoked = true
       return .refused
     }
     refreshes += 1
     current = Secret("rotated-\(refreshes)")
-    let answer = RefreshOutcome.renewed("\(request.resource)-\(refreshes)", refreshToken: current.reveal())
+    let answer = RefreshAnswer.renewed("\(request.resource)-\(refreshes)", refreshToken: current.reveal())
     // The answer takes its time, so that another request could get in between.
     for _ in 0..<20 { await Task.yield() }
     return answer

@@ -99,11 +99,12 @@ import Testing
   @Test func `a refreshed ID token of another user ends the session`() async throws {
     let scene = AuthorityScene(
       refresher: ScriptedRefresher { _, _ in
-        .success(
-          RefreshGrant(
-            token: TokenGrant(accessToken: Secret("x"), expiresIn: .seconds(60)),
-            refreshToken: Secret("theirs"),
-            idToken: Secret("id"), user: .bob))
+        RefreshAnswer(
+          .success(
+            RefreshGrant(
+              token: TokenGrant(accessToken: Secret("x"), expiresIn: .seconds(60)),
+              refreshToken: Secret("theirs"),
+              idToken: Secret("id"), user: .bob)))
       })
     let ticket = await scene.signIn()
     #expect(await scene.authority.token(for: ticket, resource: .files).word == "unknown session")
@@ -152,7 +153,7 @@ actor ReuseTolerantProvider: TokenRefresher {
   private var current = Secret("first")
   private var count = 0
 
-  func refresh(_ request: RefreshRequest) async -> RefreshOutcome {
+  func refresh(_ request: RefreshRequest) async -> RefreshAnswer {
     guard request.refreshToken == current else { return .refused }
     count += 1
     current = Secret("rotated-\(count)")

@@ -115,14 +115,14 @@ import Testing
   }
 
   @Test(arguments: [
-    RefreshOutcome.busy, .misconfigured(detail: "invalid_client"),
+    RefreshOutcome.transient(retryAfter: nil, detail: "503"), .misconfigured(detail: "invalid_client"),
     .interactionRequired(ProviderRefusal(error: "interaction_required")),
   ])
   func `an overdue token still serves when the refresh fails, an expired one does not`(
     outcome: RefreshOutcome
   ) async {
     let scene = AuthorityScene(
-      refresher: ScriptedRefresher { _, _ in outcome }, policy: SessionPolicy(idleTimeout: .seconds(36_000)))
+      refresher: ScriptedRefresher { _, _ in RefreshAnswer(outcome) }, policy: SessionPolicy(idleTimeout: .seconds(36_000)))
     let ticket = await scene.signIn()
     scene.clock.advance(by: .seconds(3541))
     #expect(await scene.authority.token(for: ticket, resource: .tools).word == "initial")
@@ -138,7 +138,9 @@ import Testing
 
   @Test func `a provider that asks for a pause gets it, up to a minute`() async {
     let scene = AuthorityScene(
-      refresher: ScriptedRefresher { _, _ in .transient(retryAfter: .seconds(86_400), detail: "429") })
+      refresher: ScriptedRefresher { _, _ in
+        RefreshAnswer(.transient(retryAfter: .seconds(86_400), detail: "429"))
+      })
     let ticket = await scene.signIn()
     for seconds in [0, 59] as [Int64] {
       scene.clock.advance(by: .seconds(seconds))
@@ -159,7 +161,8 @@ import Testing
     let scene = AuthorityScene(
       refresher: ScriptedRefresher { request, _ in
         request.resource == .files
-          ? .interactionRequired(ProviderRefusal(error: "consent_required")) : .renewed("other")
+          ? RefreshAnswer(.interactionRequired(ProviderRefusal(error: "consent_required")))
+          : .renewed("other")
       })
     let ticket = await scene.signIn()
     for _ in 0..<5 {

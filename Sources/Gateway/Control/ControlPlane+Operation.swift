@@ -32,7 +32,7 @@ extension ControlMetrics {
   mutating func count(_ outcome: RefreshOutcome) {
     switch outcome {
     case .success: refreshes += 1
-    case .invalidGrant, .interactionRequired: refreshesRefused += 1
+    case .invalidGrant, .subjectRefused, .interactionRequired: refreshesRefused += 1
     case .transient: refreshFailuresTransient += 1
     case .misconfigured: providerMisconfigured += 1
     }
