@@ -3,7 +3,7 @@ internal import HTTP
 internal import Reactor
 internal import Wire
 
-/// `/healthz`, `/readyz` and `/metrics` on `admin.listen`. No session is needed and nothing of one is told.
+/// `/healthz`, `/readyz`, `/metrics` and `/tool-scopes` on `admin.listen`. No session is needed and nothing of one is told.
 ///
 /// Owner: the control loop.
 final class AdminEndpoint: ExchangeHandler {
@@ -21,15 +21,29 @@ final class AdminEndpoint: ExchangeHandler {
   func stop() { server?.stop() }
 
   func received(_ x: Exchange) {
+    let path = x.requestBytes.string(x.request.path)
+    if path == "/tool-scopes" { return toolScopes(x) }
     guard x.request.method == .get || x.request.method == .head else {
       return reply(x, 405, "method not allowed\n")
     }
-    let path = x.requestBytes.string(x.request.path)
     switch path {
     case "/healthz": reply(x, 200, "ok\n")
     case "/readyz": ask(x) { await $0.readiness() }
     case "/metrics": ask(x) { (200, await $0.metricsPage()) }
     default: reply(x, 404, "not found\n")
+    }
+  }
+
+  /// What was learned about tools: `GET` shows it, `DELETE` forgets it, with `?route=` or `?tool=` only what fits.
+  private func toolScopes(_ x: Exchange) {
+    switch x.request.method {
+    case .get, .head: reply(x, 200, control.toolScopesPage(), type: "application/json")
+    case .delete:
+      let query = x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) } ?? []
+      let route = query.first { $0.0 == "route" }?.1
+      let tool = query.first { $0.0 == "tool" }?.1
+      ask(x) { (200, "forgotten: \(await $0.forgetToolScopes(route: route, tool: tool))\n") }
+    default: reply(x, 405, "method not allowed\n")
     }
   }
 
@@ -50,11 +64,15 @@ final class AdminEndpoint: ExchangeHandler {
     }
   }
 
-  private func reply(_ x: Exchange, _ status: Int, _ text: String) {
+  private func reply(
+    _ x: Exchange, _ status: Int, _ text: String, type: String = "text/plain; version=0.0.4; charset=utf-8"
+  ) {
     x.respond(
       status: status,
       fields: {
-        $0.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n")
+        $0.append("Content-Type: ")
+        $0.append(type)
+        $0.append("\r\nCache-Control: no-store\r\n")
       },
       body: Array(text.utf8))
   }

@@ -44,7 +44,7 @@ extension DataLoop {
   func ownEndpointBody(_ x: Exchange, _ call: Call, complete: Bool) {
     guard complete else { return deny(x, call, .bodyTooLarge) }
     let request = ownRequest(x, call)
-    askControl(x, call) { control in .respond(await control.handle(request)) }
+    askControl(x, call) { control in await control.handle(request) }
   }
 
   /// The request as a value for the control loop.

@@ -68,11 +68,17 @@ extension ControlPlane {
       let grants = routes.all.compactMap { route in
         route.credentialSlot.map { (route: route.path, scopes: slots.scopes(of: session, slot: $0)) }
       }
+      let given: [GivenConsent]
+      do { given = try await self.given(by: session.user) } catch { return storeFailed(error, request) }
       let account = Pages.Account(
         name: displayName(session), username: session.profile.username, issuer: session.user.issuer,
         signedInAt: ControlPlane.minute(session.createdAt),
         endsAt: ControlPlane.minute(session.createdAt + policy.absoluteTimeout),
-        grants: grants, notice: notice)
+        grants: grants,
+        given: given.map {
+          Pages.Account.Given(
+            key: $0.key, server: $0.server, scopes: $0.scopes, tool: $0.tool, at: ControlPlane.minute($0.at))
+        }, notice: notice)
       return .page(200, Pages.account(account), formTargets: await logoutTargets())
     }
   }
@@ -87,6 +93,7 @@ extension ControlPlane {
     switch key {
     case "consent": "Thank you. You can go back and try again: the server may act for you now."
     case "signed_out": "You are signed out"
+    case "revoked": "Taken back. The server has to ask you again."
     default: nil
     }
   }

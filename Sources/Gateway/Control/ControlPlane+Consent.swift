@@ -10,71 +10,160 @@ struct Continuation: Sendable, Hashable {
   var consent: SignInAttempt.Consent
   /// Where the person goes when it is done.
   var returnTo: String
+  /// A page of the upstream's own that is shown instead of asking the provider.
+  var upstreamLink: String?
 
   func encoded() -> [UInt8] {
-    JSONValue.object(["consent": consent.json, "return_to": .string(returnTo)]).serializedBytes()
+    var members: [(String, JSONValue)] = [("consent", consent.json), ("return_to", .string(returnTo))]
+    if let upstreamLink { members.append(("upstream_link", .string(upstreamLink))) }
+    return JSONValue.object(JSONObject(members)).serializedBytes()
   }
 
-  init(consent: SignInAttempt.Consent, returnTo: String) {
+  init(consent: SignInAttempt.Consent, returnTo: String, upstreamLink: String? = nil) {
     self.consent = consent
     self.returnTo = returnTo
+    self.upstreamLink = upstreamLink
   }
 
   init?(encoded: [UInt8]) {
     guard let value = try? JSONValue.parse(encoded), let json = value["consent"],
       let consent = SignInAttempt.Consent(json: json), let returnTo = value["return_to"]?.string
     else { return nil }
-    self.init(consent: consent, returnTo: returnTo)
+    self.init(consent: consent, returnTo: returnTo, upstreamLink: value["upstream_link"]?.string)
   }
 }
 
+// Asking the person: what a link leads to, and what they answer there.
 extension ControlPlane {
+  /// Links that are open for one person: more are of no use to anybody.
+  private static let linksPerUser = 64
+
   /// Keeps a link's meaning. Whoever follows the link waits until that is done.
   func keep(_ continuation: Continuation, id: String, owner: UserKey) async {
     guard let key = TicketHash(id) else { return }
-    let record = SingleUseRecord(
+    var record = SingleUseRecord(
       kind: .continuation, key: key, owner: owner, payload: continuation.encoded(),
       expiresAt: clock() + policy.linkLifetime)
-    let store = store
-    let log = log
-    let task = Task {
-      do { try await store.put(record) } catch { log.storeFailed("\(error)") }
-    }
-    linksBeingKept[key] = task
-    await task.value
-    linksBeingKept[key] = nil
+    record.perOwner = Self.linksPerUser
+    await put(record)
   }
 
-  /// `GET /auth/continue?i=`: single use, for the person it was made for, within its lifetime.
-  func continueConsent(_ request: OwnRequest) async -> OwnResponse {
-    guard let id = request.parameter("i"), let key = TicketHash(id) else { return linkDead(request) }
+  /// Keeps a refused call until its answer is fetched. Whoever fetches it waits until that is done.
+  func keep(_ call: KeptCall, id: String, owner: UserKey) async {
+    guard let key = TicketHash(id) else { return }
+    var record = SingleUseRecord(
+      kind: .keptCall, key: key, owner: owner, payload: call.encoded(),
+      expiresAt: clock() + policy.linkLifetime)
+    record.perOwner = policy.keptCallsPerUser
+    await put(record)
+  }
+
+  private func put(_ record: SingleUseRecord) async {
+    let store = store
+    let log = log
+    let before = recordsBeingKept[record.key]
+    let task = Task {
+      await before?.value
+      do { try await store.put(record) } catch { log.storeFailed("\(error)") }
+    }
+    recordsBeingKept[record.key] = task
+    await task.value
+    if recordsBeingKept[record.key] == task { recordsBeingKept[record.key] = nil }
+  }
+
+  // MARK: The link's page
+
+  /// `GET /auth/continue?i=`: for a person the page that tells who asks for what; for a script what became of it.
+  func continuePage(_ request: OwnRequest) async -> OwnResponse {
+    guard request.evidence.isNavigation else { return await continueState(request) }
+    guard let id = request.parameter("i"), let key = TicketHash(id) else { return linkDead(request, nil) }
     let session: Session
     switch await currentSession(request) {
     case .session(let current): session = current
     case .unavailable: return unavailable(request)
-    case .none:
-      let returnTo = request.parameter("return_to").map { "&return_to=" + PercentEncoding.encode($0) } ?? ""
-      let back = "/auth/continue?i=" + PercentEncoding.encode(id) + returnTo
-      return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(back))
+    case .none: return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(ownTarget(request, id)))
     }
-    await linksBeingKept[key]?.value
+    await recordsBeingKept[key]?.value
     do {
-      switch try await store.take(.continuation, key, owner: session.user, now: clock()) {
-      case .missing: return linkDead(request)
-      case .foreign:
-        return problem(
-          403, "This link is not for you",
-          "It was made for another person. Nothing was changed, for them or for you.", request, retry: nil)
+      switch try await store.peek(.continuation, key, owner: session.user, now: clock()) {
+      case .missing: return linkDead(request, desk.state(of: key, user: session.user.digest, now: clock()))
+      case .foreign: return linkForeign(request)
       case .taken(let payload):
-        homes.linkUsed(id)
-        guard let continuation = Continuation(encoded: payload) else { return linkDead(request) }
-        let returnTo = safeReturn(request.parameter("return_to"), otherwise: continuation.returnTo)
-        return await ask(continuation.consent, of: session, returnTo: returnTo, request)
+        guard let continuation = Continuation(encoded: payload),
+          routes.all.indices.contains(continuation.consent.routeIndex)
+        else { return linkDead(request, nil) }
+        return question(continuation, id: id, session, request)
       }
     } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
-      return unavailable(request)
+      return storeFailed(error, request)
+    }
+  }
+
+  private func question(
+    _ continuation: Continuation, id: String, _ session: Session, _ request: OwnRequest
+  ) -> OwnResponse {
+    let consent = continuation.consent
+    let page = ConsentPage(
+      server: routes.all[consent.routeIndex].consent.server, tool: consent.tool,
+      scopes: consent.isWhole ? [] : consent.scopes,
+      isStepUp: consent.scopes.isEmpty, isWhole: consent.isWhole,
+      user: session.profile.name ?? session.profile.username ?? session.user.subject,
+      provider: policy.providerHost, upstreamLink: continuation.upstreamLink,
+      action: ownTarget(request, id))
+    // A browser applies form-action to redirects as well, and a provider may send the person on to others.
+    return .page(200, page.html, formTargets: ["https:"] + policy.providerOrigins)
+  }
+
+  /// This page's own address again, with nothing in it but what is known.
+  private func ownTarget(_ request: OwnRequest, _ id: String) -> String {
+    let returnTo = request.parameter("return_to").map { "&return_to=" + PercentEncoding.encode($0) } ?? ""
+    return "/auth/continue?i=" + PercentEncoding.encode(id) + returnTo
+  }
+
+  /// `POST /auth/continue?i=`: the person's decision from the page's form; from a script, the wish for the answer of the kept call.
+  func continueDecision(_ request: OwnRequest) async -> ControlReply {
+    let form = PercentEncoding.parseQuery(String(decoding: request.body, as: UTF8.self))
+    guard let decision = form.first(where: { $0.0 == "decision" })?.1 else { return await fetchKept(request) }
+    return .respond(await decide(decision, request))
+  }
+
+  private func decide(_ decision: String, _ request: OwnRequest) async -> OwnResponse {
+    guard let id = request.parameter("i"), let key = TicketHash(id) else { return linkDead(request, nil) }
+    let session: Session
+    switch await currentSession(request) {
+    case .session(let current): session = current
+    case .unavailable: return unavailable(request)
+    case .none: return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(ownTarget(request, id)))
+    }
+    await recordsBeingKept[key]?.value
+    do {
+      switch try await store.take(.continuation, key, owner: session.user, now: clock()) {
+      case .missing: return linkDead(request, desk.state(of: key, user: session.user.digest, now: clock()))
+      case .foreign: return linkForeign(request)
+      case .taken(let payload):
+        guard let continuation = Continuation(encoded: payload) else { return linkDead(request, nil) }
+        return await carryOut(decision, continuation, session, request)
+      }
+    } catch {
+      return storeFailed(error, request)
+    }
+  }
+
+  private func carryOut(
+    _ decision: String, _ continuation: Continuation, _ session: Session, _ request: OwnRequest
+  ) async -> OwnResponse {
+    let consent = continuation.consent
+    let returnTo = safeReturn(request.parameter("return_to"), otherwise: continuation.returnTo)
+    switch decision {
+    case "continue" where continuation.upstreamLink == nil:
+      return await ask(consent, of: session, returnTo: returnTo, request)
+    case "done" where continuation.upstreamLink != nil:
+      // Whether the upstream has what it needs now, it alone knows: the call goes there again.
+      settle(consent, user: session.user, .granted)
+      return .seeOther(returnTo)
+    default:
+      declined(consent, user: session.user, request)
+      return declinedPage(request)
     }
   }
 
@@ -98,27 +187,145 @@ extension ControlPlane {
   ) async -> OwnResponse {
     guard routes.all.indices.contains(consent.routeIndex),
       let slot = routes.all[consent.routeIndex].credentialSlot
-    else { return linkDead(request) }
+    else { return linkDead(request, nil) }
     let route = routes.all[consent.routeIndex]
     let granted = ScopeList.union(session.grantedScopes, slots.scopes(of: session, slot: slot))
     let need = ConsentNeed(
       .consent, source: .challenge, code: "continue", scopes: consent.scopes, claims: consent.claims,
       acrValues: consent.acrValues, maxAge: consent.maxAge)
     let additions = AuthorizationAdditions(
-      for: need, signIn: signIn.settings.scope, granted: granted, requested: route.scope)
+      for: need, signIn: signIn.settings.scope, granted: consent.isWhole ? [] : granted,
+      requested: consent.isWhole ? [] : slots.askedScope(slot))
     let demand = SignIn.Demand(
-      scope: additions.scopes, resource: route.resource, claims: additions.claims,
+      scope: additions.scopes, resource: slots.askedResource(slot), claims: additions.claims,
       acrValues: additions.acrValues,
       maxAge: additions.maxAge, prompt: consent.prompt,
       loginHint: session.loginHint ?? session.profile.username)
     return await begin(demand, purpose: .consent(consent), returnTo: returnTo, request: request)
   }
 
-  private func linkDead(_ request: OwnRequest) -> OwnResponse {
+  // MARK: What became of it
+
+  /// Tells everybody who waits: held calls, MCP sessions, pages.
+  func settle(_ consent: SignInAttempt.Consent, user: UserKey, _ state: ConsentDesk.State) {
+    let asked = consent.ask.flatMap { desk.answered($0, state) }
+    homes.settled(
+      ConsentOutcome(
+        user: user.digest, route: consent.routeIndex, state: state, ask: consent.ask,
+        mcpSession: asked?.mcpSession))
+    guard let ask = consent.ask else { return }
+    for waiter in pagesWaiting.removeValue(forKey: ask) ?? [] { waiter.resume() }
+  }
+
+  /// The person said no, here or at the provider.
+  func declined(_ consent: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest) {
+    metrics.consentsDeclined += 1
+    log.consentDeclined(user, scopes: consent.scopes, requestID: request.requestID)
+    settle(consent, user: user, .declined)
+  }
+
+  /// `GET /auth/continue?i=` by a script: `{"state":"pending"}` and so on; with `wait` in seconds the answer may take that long.
+  private func continueState(_ request: OwnRequest) async -> OwnResponse {
+    guard let id = request.parameter("i"), let key = TicketHash(id) else {
+      return .json(400, #"{"error":"invalid_request"}"#)
+    }
+    guard let session = await currentSession(request).session else {
+      return .json(401, #"{"error":"login_required"}"#)
+    }
+    let user = session.user.digest
+    if let wait = request.parameter("wait").flatMap({ Int($0) }), wait > 0,
+      desk.state(of: key, user: user, now: clock()) == .pending
+    {
+      await waitForAnswer(key, atMost: .seconds(min(wait, 25)))
+    }
+    let state = desk.state(of: key, user: user, now: clock())?.rawValue ?? "unknown"
+    return .json(200, JSONValue.object(["state": .string(state)]).serialized())
+  }
+
+  /// Pages that may wait at once, of all people.
+  private static let maxPagesWaiting = 1000
+
+  private func waitForAnswer(_ key: TicketHash, atMost limit: Duration) async {
+    guard pagesWaiting.count < Self.maxPagesWaiting else { return }
+    let loop = loop
+    await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
+      pagesWaiting[key, default: []].append(waiter)
+      Task {
+        try? await loop.sleep(for: limit)
+        self.stopWaiting(key)
+      }
+    }
+  }
+
+  private func stopWaiting(_ key: TicketHash) {
+    for waiter in pagesWaiting.removeValue(forKey: key) ?? [] { waiter.resume() }
+  }
+
+  /// Hands out a kept call, once, after its question was answered with yes.
+  private func fetchKept(_ request: OwnRequest) async -> ControlReply {
+    guard let id = request.parameter("i"), let key = TicketHash(id) else { return .deny(.notKept) }
+    let session: Session
+    switch await currentSession(request) {
+    case .session(let current): session = current
+    case .unavailable: return .deny(.storeUnavailable)
+    case .none: return .deny(.loginRequired)
+    }
+    switch desk.state(of: key, user: session.user.digest, now: clock()) {
+    case .pending:
+      return .respond(.json(409, #"{"error":"pending"}"#).adding("Retry-After", "1"))
+    case .declined: return .deny(.consentDeclined)
+    // Unknown after a restart: the call is tried, and refused again if it must be.
+    case .granted, nil: break
+    }
+    await recordsBeingKept[key]?.value
+    do {
+      guard case .taken(let payload) = try await store.take(.keptCall, key, owner: session.user, now: clock()),
+        let call = KeptCall(encoded: payload)
+      else { return .deny(.notKept) }
+      return .replay(call, ticket: session.hash)
+    } catch {
+      metrics.storeErrors += 1
+      log.storeFailed("\(error)")
+      return .deny(.storeUnavailable)
+    }
+  }
+
+  // MARK: Ends
+
+  private func linkForeign(_ request: OwnRequest) -> OwnResponse {
     problem(
-      410, "This link does not lead anywhere any more",
-      "It was used already, or it is too old. Repeat what you were doing to get a new one.",
-      request,
-      retry: nil)
+      403, "This link is not for you",
+      "It was made for another person. Nothing was changed, for them or for you.", request, retry: nil)
+  }
+
+  private func linkDead(_ request: OwnRequest, _ state: ConsentDesk.State?) -> OwnResponse {
+    switch state {
+    case .granted:
+      problem(
+        410, "You have agreed already", "This link was used. Go back and repeat what you were doing.",
+        request, retry: nil)
+    case .declined:
+      problem(
+        410, "You have declined already",
+        "This link was used. Repeat what you were doing if you want to be asked again.", request, retry: nil)
+    case .pending, nil:
+      problem(
+        410, "This link does not lead anywhere any more",
+        "It was used already, or it is too old. Repeat what you were doing to get a new one.", request,
+        retry: nil)
+    }
+  }
+
+  func declinedPage(_ request: OwnRequest) -> OwnResponse {
+    let plain = DenialAnswer(.consentDeclined)
+    return problem(
+      403, plain.title,
+      "Nothing has changed. The server cannot do what it was asked without your consent.", request, retry: nil)
+  }
+
+  func storeFailed(_ error: StoreError, _ request: OwnRequest) -> OwnResponse {
+    metrics.storeErrors += 1
+    log.storeFailed("\(error)")
+    return unavailable(request)
   }
 }

@@ -63,9 +63,15 @@ extension ControlPlane {
       // The attempt may be older than this process, and its route gone from the configuration.
       if routes.all.indices.contains(consent.routeIndex) {
         rounds.completed(
-          user: user.digest, route: routes.all[consent.routeIndex], scopes: consent.scopes, at: clock())
+          user: user.digest, route: routes.all[consent.routeIndex], tool: consent.tool, scopes: consent.scopes,
+          at: clock())
       }
+      let narrowed = slots.narrowed(arrival, previous: previous.session)
+      if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
+      await enter(consent, user: user)
+      // Last: whoever hears of it finds the new session.
+      settle(consent, user: user, .granted)
     } else {
       metrics.signIns += 1
       rounds.forget(user: user.digest)
@@ -105,7 +111,7 @@ extension ControlPlane {
         "The answer came from another sign-in service than the one asked.",
         request, retry: "/auth/")
     case .refused(let error, let attempt):
-      return refused(error, attempt, request)
+      return await refused(error, attempt, request)
     case .token(let error, let attempt):
       metrics.signInFailures += 1
       return providerFailed(error, request).adding("Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
@@ -116,9 +122,15 @@ extension ControlPlane {
   }
 
   /// The person or the provider said no. That is the end of it: no second walk begins by itself.
-  private func refused(_ error: String, _ attempt: SignInAttempt, _ request: OwnRequest) -> OwnResponse {
+  private func refused(_ error: String, _ attempt: SignInAttempt, _ request: OwnRequest) async -> OwnResponse {
     let isConsent = attempt.purpose != .signIn
-    if isConsent { metrics.consentsDeclined += 1 } else { metrics.signInFailures += 1 }
+    if case .consent(let consent) = attempt.purpose, let session = await currentSession(request).session,
+      session.user.digest == consent.user
+    {
+      declined(consent, user: session.user, request)
+    } else if !isConsent {
+      metrics.signInFailures += 1
+    }
     log.signInFailed("provider answered \(error)", requestID: request.requestID)
     let title: String
     let explanation: String

@@ -23,10 +23,14 @@ actor ControlPlane {
   let store: any SessionStore
   let slots: CredentialSlots
   let rounds: ConsentRounds
+  nonisolated let desk: ConsentDesk
+  nonisolated let toolScopes: ToolScopes
   let clock: WallClock
   var metrics = ControlMetrics()
-  /// Links on their way to the store: whoever follows one at once waits for that.
-  var linksBeingKept: [TicketHash: Task<Void, Never>] = [:]
+  /// Links and kept calls on their way to the store: whoever follows one at once waits for that.
+  var recordsBeingKept: [TicketHash: Task<Void, Never>] = [:]
+  /// Pages that wait for the answer to a question.
+  var pagesWaiting: [TicketHash: [CheckedContinuation<Void, Never>]] = [:]
   /// Counted where no actor is at hand: by the refresher and the store's callback.
   let counters: Locked<ControlMetrics>
   let homes: LoopDirectory
@@ -38,6 +42,11 @@ actor ControlPlane {
     var touchInterval: Duration
     var revokesOnLogout: Bool
     var linkLifetime: Duration
+    var keptCallsPerUser: Int
+    /// What people know the provider by.
+    var providerHost: String
+    /// Where a form that leads to the provider may end.
+    var providerOrigins: [String]
     var publicURL: String
     var postLogoutRedirectURI: String
     var callbackPath: String
@@ -46,7 +55,8 @@ actor ControlPlane {
   init(
     loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog, signIn: SignIn,
     provider: Provider, authority: SessionAuthority, store: any SessionStore, slots: CredentialSlots,
-    rounds: ConsentRounds, counters: Locked<ControlMetrics>, homes: LoopDirectory, clock: @escaping WallClock
+    rounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, counters: Locked<ControlMetrics>,
+    homes: LoopDirectory, clock: @escaping WallClock
   ) {
     self.loop = loop
     self.policy = policy
@@ -59,6 +69,8 @@ actor ControlPlane {
     self.store = store
     self.slots = slots
     self.rounds = rounds
+    self.desk = desk
+    self.toolScopes = toolScopes
     self.clock = clock
     self.counters = counters
     self.homes = homes
@@ -67,18 +79,23 @@ actor ControlPlane {
   // MARK: Own endpoints
 
   /// Answers a request to an own endpoint.
-  func handle(_ request: OwnRequest) async -> OwnResponse {
+  func handle(_ request: OwnRequest) async -> ControlReply {
+    if request.path == "/auth/continue", request.method == "POST" { return await continueDecision(request) }
+    return .respond(await respond(to: request))
+  }
+
+  private func respond(to request: OwnRequest) async -> OwnResponse {
     switch (request.path, request.method) {
     case ("/auth/login", "GET"): await login(request)
     case (policy.callbackPath, "GET"): await callback(request)
     case ("/auth/logout", "POST"): await logout(request)
     case ("/auth/session", "GET"): await sessionInfo(request)
-    case ("/auth/continue", "GET"): await continueConsent(request)
+    case ("/auth/continue", "GET"): await continuePage(request)
+    case ("/auth/revoke", "POST"): await revoke(request)
     case ("/auth/", "GET"), ("/auth", "GET"): await account(request)
-    case ("/auth/logout", _):
-      methodNotAllowed("POST")
-    case ("/auth/login", _), (policy.callbackPath, _), ("/auth/session", _), ("/auth/continue", _),
-      ("/auth/", _):
+    case ("/auth/logout", _), ("/auth/revoke", _): methodNotAllowed("POST")
+    case ("/auth/continue", _): methodNotAllowed("GET, POST")
+    case ("/auth/login", _), (policy.callbackPath, _), ("/auth/session", _), ("/auth/", _):
       methodNotAllowed("GET")
     default: notFound(request)
     }
@@ -126,6 +143,13 @@ actor ControlPlane {
   func end(_ hash: TicketHash) async -> Session? {
     let last = await authority.end(hash)
     await homes.forget(hash)
+    if let last {
+      desk.forget(user: last.user.digest)
+      do { try await store.discard(.keptCall, owner: last.user) } catch {
+        metrics.storeErrors += 1
+        log.storeFailed("\(error)")
+      }
+    }
     return last
   }
 }

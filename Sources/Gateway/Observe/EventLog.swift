@@ -20,12 +20,34 @@ struct EventLog: Sendable {
   }
 
   func consentGranted(_ user: UserKey, scopes: [String], requestID: String) {
+    logger.info("consent granted", metadata: consent(user, scopes, requestID))
+  }
+
+  func consentDeclined(_ user: UserKey, scopes: [String], requestID: String) {
+    logger.info("consent declined", metadata: consent(user, scopes, requestID))
+  }
+
+  func consentRevoked(_ user: UserKey, scopes: [String], requestID: String) {
+    logger.info("consent revoked", metadata: consent(user, scopes, requestID))
+  }
+
+  func toolScopesLearned(route: String, scopes: [String]) {
     logger.info(
-      "consent granted",
-      metadata: [
-        "user": .string(fingerprint(user)), "scopes": .string(scopes.joined(separator: " ")),
-        "request_id": .string(requestID),
-      ])
+      "learned what a tool needs",
+      metadata: ["route": .string(route), "scopes": .string(scopes.joined(separator: " "))])
+  }
+
+  func consentNarrowed(_ user: UserKey, missing: [String], requestID: String) {
+    logger.notice(
+      "the provider granted less than before: what was granted is asked for again",
+      metadata: consent(user, missing, requestID))
+  }
+
+  private func consent(_ user: UserKey, _ scopes: [String], _ requestID: String) -> Logger.Metadata {
+    [
+      "user": .string(fingerprint(user)), "scopes": .string(scopes.joined(separator: " ")),
+      "request_id": .string(requestID),
+    ]
   }
 
   func userChanged(requestID: String) {

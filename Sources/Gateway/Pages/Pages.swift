@@ -12,7 +12,18 @@ enum Pages {
     var endsAt: String
     /// One entry a route with a token: its path and the scopes that token carries.
     var grants: [(route: String, scopes: [String])]
+    /// What was agreed to, one by one.
+    var given: [Given]
     var notice: String?
+
+    /// A consent that can be taken back.
+    struct Given {
+      var key: String
+      var server: String
+      var scopes: [String]
+      var tool: String?
+      var at: String
+    }
   }
 
   /// `/auth/` for somebody who is signed in.
@@ -34,10 +45,25 @@ enum Pages {
         <dt>Since</dt><dd>\(account.signedInAt)</dd><dt>Until at most</dt><dd>\(account.endsAt)</dd></dl>
         <h2>What you allowed</h2>
         \(account.grants.isEmpty ? "<p class=\"note\">No server behind this address uses a token of yours.</p>" as HTML : "<dl>\(HTML.joined(grants))</dl>" as HTML)
+        \(consents(account.given))
         <p class="note">Servers act as you with these permissions only. Tokens stay on this server and never reach your browser.</p>
         <div class="actions"><form method="post" action="/auth/logout"><button type="submit">Sign out</button></form>\
         <a class="button quiet" href="/">Go to the start page</a></div>
         """)
+  }
+
+  private static func consents(_ given: [Account.Given]) -> HTML {
+    if given.isEmpty { return "" }
+    let rows: [HTML] = given.map { entry in
+      let scopes = HTML.joined(entry.scopes.map { "<code>\($0)</code> " })
+      let asker: HTML = entry.tool.map { "<code>\($0)</code> of \(entry.server)" } ?? "\(entry.server)"
+      return """
+        <dt>\(entry.at)</dt><dd>\(asker): \(scopes)<form method="post" action="/auth/revoke">\
+        <input type="hidden" name="consent" value="\(entry.key)">\
+        <button class="quiet" type="submit">Take back</button></form></dd>
+        """
+    }
+    return "<h2>When you allowed more</h2><dl>\(HTML.joined(rows))</dl>"
   }
 
   /// `/auth/` for somebody who is not signed in.
@@ -66,7 +92,7 @@ enum Pages {
         """)
   }
 
-  private static func document(title: String, body: HTML) -> String {
+  static func document(title: String, body: HTML) -> String {
     let page: HTML = """
       <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">\
       <title>\(title)</title>
