@@ -35,6 +35,7 @@ public final class TLSClientContext: Sendable {
   ) throws(ReactorError) {
     let (certificate, key) = (identity.certificateFile, identity.privateKeyFile)
     unsafe coatcheck_never_ask_password(context.pointer)
+    ERR_clear_error()
     if unsafe SSL_CTX_use_certificate_chain_file(context.pointer, certificate) != 1 {
       throw ReactorError(
         "client certificate file \(certificate): \(TLSErrors.drain() ?? "unknown"); it holds the certificate "

@@ -55,6 +55,27 @@ import Testing
       } == 70_003)
   }
 
+  @Test(arguments: [
+    ([("requested_token_use", "other")], 900_144), ([], 900_144),
+    ([("requested_token_use", "on_behalf_of"), ("resource", "api://mcp")], 901_002),
+    ([("requested_token_use", "on_behalf_of"), ("scope", "api://mcp/a api://other/b")], 28_000),
+    ([("requested_token_use", "on_behalf_of"), ("scope", "tools")], 650_053),
+  ])
+  func `the double knows a whole on-behalf-of request`(_ added: [(String, String)], _ number: Int)
+    async throws
+  {
+    let form =
+      [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("client_id", EntraDouble.clientID),
+        ("client_secret", "s3cret"), ("assertion", userToken.reveal()),
+      ] + added
+    let url = try #require(
+      URLReference("https://login.microsoftonline.com/\(EntraDouble.tenant)/oauth2/v2.0/token"))
+    let response = try await entra.send(
+      FetchRequest(method: "POST", url: url, body: Array(PercentEncoding.formEncode(form).utf8)))
+    #expect(try JSONValue.parse(response.body)["error_codes"]?[0]?.int64 == Int64(number))
+  }
+
   @Test func `a sign-in, a refresh for each resource and an exchange pass`() async throws {
     let provider = provider()
     let url = try await provider.authorizationURL(request(scopes))
