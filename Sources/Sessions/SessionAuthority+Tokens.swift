@@ -111,7 +111,8 @@ extension SessionAuthority {
       }
       var answer = await refresher.refresh(
         RefreshRequest(session: session, resource: key.resource, claims: key.claims))
-      if case .invalidGrant(let refusal) = answer.outcome, answer.gains != nil || session.refreshToken == nil {
+      if case .invalidGrant(let refusal) = answer.outcome, answer.gains != nil || session.refreshToken == nil
+      {
         // Gains came from the refresh token, which is good therefore; and where there is none, none was refused.
         answer.outcome = .subjectRefused(refusal)
       }
