@@ -13,4 +13,7 @@ public enum ClientAuthentication: Sendable {
   /// An assertion that somebody else made, such as a workload identity's token in a file. The closure is asked for every request, so
   /// that a rotated file is seen; its error ends the request as ``OAuthError/credential(_:)``.
   case federatedAssertion(@Sendable () async throws -> Secret)
+  /// The certificate of the TLS connection (RFC 8705 §2); requests carry the identifier only and go to `mtls_endpoint_aliases` where
+  /// metadata has them. The transport must present the certificate.
+  case mutualTLS
 }

@@ -26,7 +26,7 @@ extension ProviderSettings {
   /// A fresh proof for one request.
   func proof(metadata: ProviderMetadata, now: Timestamp) async throws(OAuthError) -> ClientProof {
     switch authentication {
-    case .none: return ClientProof(form: [("client_id", clientID)])
+    case .none, .mutualTLS: return ClientProof(form: [("client_id", clientID)])
     case .clientSecretBasic(let secret): return .basic(secret, clientID: clientID)
     case .clientSecretPost(let secret):
       return ClientProof(form: [("client_id", clientID), ("client_secret", secret.reveal())])

@@ -29,10 +29,10 @@ struct IDTokenValidator {
     return algorithm
   }
 
-  /// The key that signed `token`.
-  func signer(
+  /// The keys that signed `token`: several when a set has one key more than once, for several issuers.
+  func signers(
     of token: SignedToken, _ algorithm: SigningAlgorithm, among keys: [VerificationKey]
-  ) throws(IDTokenRejection) -> VerificationKey {
+  ) throws(IDTokenRejection) -> [VerificationKey] {
     let candidates: [VerificationKey]
     if let keyID = token.keyID {
       let named = keys.filter { $0.keyID == keyID }
@@ -43,22 +43,19 @@ struct IDTokenValidator {
       candidates = keys.filter { $0.fits(algorithm) }
       guard candidates.count == 1 else { throw .ambiguousKey }
     }
-    guard
-      let key = candidates.first(where: {
-        $0.verifies(token.signature, of: token.signingInput, by: algorithm)
-      })
-    else { throw .signature }
-    return key
+    let signers = candidates.filter { $0.verifies(token.signature, of: token.signingInput, by: algorithm) }
+    guard !signers.isEmpty else { throw .signature }
+    return signers
   }
 
   // MARK: Claims
 
   /// What the claims say, when every rule holds.
   func check(
-    _ claims: JSONObject, signedBy key: VerificationKey, _ algorithm: SigningAlgorithm,
+    _ claims: JSONObject, signedBy keys: [VerificationKey], _ algorithm: SigningAlgorithm,
     expecting expectation: IDTokenExpectation
   ) throws(IDTokenRejection) -> IDTokenClaims {
-    let issuer = try checkIssuer(claims, key)
+    let issuer = try checkIssuer(claims, keys)
     let audience = try checkAudience(claims)
     let (expiresAt, issuedAt) = try checkTimes(claims, isSignIn: expectation.nonce != nil)
     if let nonce = expectation.nonce {
@@ -83,24 +80,37 @@ struct IDTokenValidator {
       authTime: authTime, raw: claims)
   }
 
-  private func checkIssuer(_ claims: JSONObject, _ key: VerificationKey) throws(IDTokenRejection) -> String {
+  private func checkIssuer(
+    _ claims: JSONObject, _ keys: [VerificationKey]
+  ) throws(IDTokenRejection) -> String {
     guard let issuer = claims["iss"]?.string else { throw .issuer }
     let tenant = claims["tid"]?.string
     if let template = metadata.issuerTemplate {
       guard let tenant, IssuerTemplate.isGUID(tenant) else { throw .tenant }
       guard issuer == template.issuer(tenant: tenant) else { throw .issuer }
+      // Who asks for organisations does not want the tenant of all personal accounts, unless it is listed.
+      if settings.allowedTenants.isEmpty, template.isServed(at: settings.issuer, as: .organizations) {
+        guard ASCII.lowercased(tenant) != IssuerTemplate.consumerTenant else { throw .tenantNotAllowed }
+      }
     } else {
       guard issuer == metadata.issuer else { throw .issuer }
+      // The user is known by tenant and object there, so the tenant must be the issuer's.
+      if settings.profile == .entra, let tenant, let own = IssuerTemplate.tenant(ofEntra: issuer) {
+        guard ASCII.equalsIgnoringCase(tenant, own) else { throw .tenant }
+      }
     }
     if !settings.allowedTenants.isEmpty {
       guard let tenant else { throw .tenant }
-      guard settings.allowedTenants.contains(ASCII.lowercased(tenant)) else { throw .tenantNotAllowed }
+      guard settings.allowedTenants.contains(where: { ASCII.equalsIgnoringCase($0, tenant) }) else {
+        throw .tenantNotAllowed
+      }
     }
-    if let keyIssuer = key.issuer {
-      // A set for many tenants may hold keys that are good for one of them only.
-      let expected = IssuerTemplate(keyIssuer).map { $0.issuer(tenant: tenant ?? "") } ?? keyIssuer
-      guard issuer == expected else { throw .keyIssuer }
+    // A set for many tenants may hold keys that are good for one of them only.
+    let mayStandFor = keys.contains { key in
+      guard let keyIssuer = key.issuer else { return true }
+      return issuer == IssuerTemplate(keyIssuer).map { $0.issuer(tenant: tenant ?? "") } ?? keyIssuer
     }
+    guard mayStandFor else { throw .keyIssuer }
     return issuer
   }
 

@@ -4,8 +4,13 @@ internal import Basics
 /// `https://login.microsoftonline.com/{tenantid}/v2.0`.
 struct IssuerTemplate: Sendable, Hashable {
   private static let tenantVariable = "{tenantid}"
+  /// The tenant of personal Microsoft accounts.
+  static let consumerTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
   /// Names that stand for "any tenant" in a configured issuer.
-  private static let commonNames = ["common", "organizations"]
+  enum CommonName: String, CaseIterable {
+    case common, organizations
+  }
 
   let prefix: String
   let suffix: String
@@ -31,7 +36,19 @@ struct IssuerTemplate: Sendable, Hashable {
 
   /// Whether `configured` is the address under which a provider serves metadata with this template.
   func isServed(at configured: String) -> Bool {
-    Self.commonNames.contains { issuer(tenant: $0) == configured }
+    CommonName.allCases.contains { isServed(at: configured, as: $0) }
+  }
+
+  /// Whether `configured` is the address for the tenants that `name` stands for.
+  func isServed(at configured: String, as name: CommonName) -> Bool {
+    issuer(tenant: name.rawValue) == configured
+  }
+
+  /// The tenant in an issuer of Entra's; nil when there is none or it stands there by a name.
+  static func tenant(ofEntra issuer: String) -> String? {
+    let parts = issuer.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    guard parts.count > 3, let tenant = String(parts[3]), isGUID(tenant) else { return nil }
+    return tenant
   }
 
   /// Whether `text` is a GUID in its usual form of 8-4-4-4-12 hexadecimal digits.

@@ -14,6 +14,7 @@ public actor Provider {
   private nonisolated let executor: any SerialExecutor
   private let transport: any HTTPTransport
   let clock: WallClock
+  private var loops = ClientLoops()
   private let document: CachedDocument<ProviderMetadata>
   private let keySet: JWKSCache
 
@@ -63,21 +64,26 @@ public actor Provider {
     // The time is read again: fetching may have taken a while.
     let validator = IDTokenValidator(settings: settings, metadata: metadata, now: clock())
     do throws(IDTokenRejection) {
-      let key = try validator.signer(of: token, algorithm, among: keys)
-      return try validator.check(try token.claims(), signedBy: key, algorithm, expecting: expectation)
+      let signers = try validator.signers(of: token, algorithm, among: keys)
+      return try validator.check(try token.claims(), signedBy: signers, algorithm, expecting: expectation)
     } catch { throw .idToken(error) }
   }
 
   // MARK: Browser
 
   /// Where to send the browser for `request`. Pushed first (RFC 9126) where the provider demands it or the settings say so.
+  /// A request that the provider found to be looping is refused for a while, as transient with `retryAfter`.
   public func authorizationURL(_ request: AuthorizationRequest) async throws(OAuthError) -> String {
+    try refuseLoop(codeKey(request.scope, request.resource, claims: request.claims))
+    // Its code could not be redeemed.
+    try refuseLoop(codeKey(request.scope, request.resource))
     let metadata = try await metadata()
-    let parameters = request.parameters(
-      clientID: settings.clientID, extra: settings.extraAuthorizationParameters)
-    if let endpoint = metadata.pushedAuthorizationEndpoint,
+    let parameters = settings.shaped(request).parameters(
+      clientID: settings.clientID, extra: settings.shapedExtraParameters)
+    if let own = metadata.pushedAuthorizationEndpoint,
       metadata.requiresPushedAuthorization || settings.pushesAuthorizationRequests
     {
+      let endpoint = metadata.mutualTLSAliases?.pushedAuthorization ?? own
       let reference = try await push(parameters, to: endpoint, metadata)
       return metadata.authorizationEndpoint
         .appending(query: [("client_id", settings.clientID), ("request_uri", reference)]).description
@@ -85,16 +91,27 @@ public actor Provider {
     return metadata.authorizationEndpoint.appending(query: parameters).description
   }
 
+  /// Takes down that the provider answered an authorization request with ``AuthorizationCallback/isClientLoop``: the same is refused
+  /// for a while. `scope`, `resource` and `claims` are the request's. - Returns: for how long.
+  @discardableResult
+  public func authorizationLooped(scope: [String], resource: String? = nil, claims: String? = nil) -> Duration
+  {
+    loops.note(codeKey(scope, resource, claims: claims), at: clock())
+  }
+
   /// Where to send the browser to end the provider's own session (OpenID Connect RP-Initiated Logout 1.0); nil when the provider
   /// has no such endpoint. An ID token as hint passes through the browser; `logoutHint` says less, and where it is given it is sent
-  /// instead.
+  /// instead; with Entra also where the ID token itself has it.
   public func endSessionURL(
     idTokenHint: Secret? = nil, logoutHint: String? = nil, postLogoutRedirectURI: String? = nil,
     state: String? = nil
   ) async throws(OAuthError) -> String? {
     guard let endpoint = try await metadata().endSessionEndpoint else { return nil }
     var query: [(String, String)] = []
-    if let logoutHint {
+    let knownHint =
+      settings.profile == .entra
+      ? idTokenHint.flatMap { SignedToken.unverifiedClaims($0)?["login_hint"]?.string } : nil
+    if let logoutHint = logoutHint ?? knownHint {
       query.append(("logout_hint", logoutHint))
     } else if let idTokenHint {
       query.append(("id_token_hint", idTokenHint.reveal()))
@@ -107,15 +124,21 @@ public actor Provider {
 
   // MARK: Token endpoint
 
-  /// Redeems a code (RFC 6749 §4.1.3). Not repeated on failure: a code works once.
+  /// Redeems a code (RFC 6749 §4.1.3). Not repeated on failure: a code works once. `scope` is sent to Entra only, which wants to know
+  /// for which one resource the token shall be; `resource` only picks among them there.
   public func redeem(
-    code: Secret, redirectURI: String, codeVerifier: Secret, resource: String? = nil
+    code: Secret, redirectURI: String, codeVerifier: Secret, resource: String? = nil, scope: [String]? = nil
   ) async throws(OAuthError) -> TokenResponse {
     var form = [
       ("code", code.reveal()), ("redirect_uri", redirectURI), ("code_verifier", codeVerifier.reveal()),
     ]
-    if let resource { form.append(("resource", resource)) }
-    return try await requestTokens(.authorizationCode, form)
+    if let resource = settings.shaped(resource: resource) { form.append(("resource", resource)) }
+    if settings.profile == .entra, let scope = settings.shaped(scope: scope, resource: resource),
+      !scope.isEmpty
+    {
+      form.append(("scope", scope.joined(separator: " ")))
+    }
+    return try await requestTokens(.authorizationCode, form, codeKey(scope, resource))
   }
 
   /// Redeems a refresh token (RFC 6749 §6) for one resource. Without `scope` all that was granted is asked for; `claims` answers a
@@ -124,17 +147,20 @@ public actor Provider {
     refreshToken: Secret, scope: [String]? = nil, resource: String? = nil, claims: String? = nil
   ) async throws(OAuthError) -> TokenResponse {
     var form = [("refresh_token", refreshToken.reveal())]
+    let scope = settings.shaped(scope: scope, resource: resource)
     if let scope, !scope.isEmpty { form.append(("scope", scope.joined(separator: " "))) }
-    if let resource { form.append(("resource", resource)) }
-    if let claims { form.append(("claims", claims)) }
-    return try await requestTokens(.refreshToken, form)
+    if let resource = settings.shaped(resource: resource) { form.append(("resource", resource)) }
+    if let claims = settings.shaped(claims: claims) { form.append(("claims", claims)) }
+    return try await requestTokens(
+      .refreshToken, form, ClientLoops.Key(.refreshToken, scope: scope, claims: claims))
   }
 
   /// Revokes a token (RFC 7009); `hint` is `refresh_token` or `access_token`. False when the provider has no endpoint for it.
   @discardableResult
   public func revoke(_ token: Secret, hint: String? = nil) async throws(OAuthError) -> Bool {
     let metadata = try await metadata()
-    guard let endpoint = metadata.revocationEndpoint else { return false }
+    guard let own = metadata.revocationEndpoint else { return false }
+    let endpoint = metadata.mutualTLSAliases?.revocation ?? own
     var form = [("token", token.reveal())]
     if let hint { form.append(("token_type_hint", hint)) }
     let response = try await post(form, to: endpoint, .revocation, metadata)
@@ -144,13 +170,39 @@ public actor Provider {
     return true
   }
 
-  private func requestTokens(_ grant: GrantType, _ form: [(String, String)]) async throws(OAuthError)
-    -> TokenResponse
+  func requestTokens(_ grant: GrantType, _ form: [(String, String)], _ key: ClientLoops.Key)
+    async throws(OAuthError) -> TokenResponse
   {
+    try refuseLoop(key)
     let metadata = try await metadata()
     let form = [("grant_type", grant.rawValue)] + form
-    let response = try await post(form, to: metadata.tokenEndpoint, .token, metadata)
-    return try TokenEndpoint.read(response, grant: grant, now: clock())
+    let endpoint = metadata.mutualTLSAliases?.token ?? metadata.tokenEndpoint
+    let response = try await post(form, to: endpoint, .token, metadata)
+    do throws(OAuthError) {
+      let tokens = try TokenEndpoint.read(response, grant: grant, now: clock())
+      loops.end(key)
+      return tokens
+    } catch {
+      guard case .tokenEndpoint(var refusal) = error, refusal.isClientLoop else { throw error }
+      refusal.retryAfter = max(refusal.retryAfter ?? .zero, loops.note(key, at: clock()))
+      throw .tokenEndpoint(refusal)
+    }
+  }
+
+  private func refuseLoop(_ key: ClientLoops.Key) throws(OAuthError) {
+    guard let wait = loops.wait(for: key, at: clock()) else { return }
+    throw .tokenEndpoint(
+      TokenEndpointError(
+        status: 429, error: "temporarily_unavailable",
+        description: "not sent: the provider found that this client asks the same in a loop",
+        errorCodes: [TokenEndpointError.clientLoop], retryAfter: wait, grant: key.grant))
+  }
+
+  /// An authorization request and the redeeming of its code count as one; the latter carries no claims.
+  private func codeKey(_ scope: [String]?, _ resource: String?, claims: String? = nil) -> ClientLoops.Key {
+    ClientLoops.Key(
+      .authorizationCode, scope: settings.shaped(scope: scope, resource: resource), claims: claims,
+      targets: resource.map { [$0] } ?? [])
   }
 
   private func push(

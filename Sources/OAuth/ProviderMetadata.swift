@@ -19,6 +19,8 @@ public struct ProviderMetadata: Sendable, Hashable {
   public let revocationEndpoint: URLReference?
   /// RFC 9126.
   public let pushedAuthorizationEndpoint: URLReference?
+  /// Where requests go that are proven by a client certificate (RFC 8705 §5); read only under ``ClientAuthentication/mutualTLS``.
+  public let mutualTLSAliases: MutualTLSAliases?
   /// Whether only pushed authorization requests are accepted.
   public let requiresPushedAuthorization: Bool
   /// Whether authorization responses carry `iss` (RFC 9207 §3).
@@ -31,6 +33,16 @@ public struct ProviderMetadata: Sendable, Hashable {
   public let codeChallengeMethods: [String]
   /// `scopes_supported`; empty when not said.
   public let scopes: [String]
+
+  /// `mtls_endpoint_aliases`, as far as they are used.
+  public struct MutualTLSAliases: Sendable, Hashable {
+    /// In place of ``ProviderMetadata/tokenEndpoint``.
+    public let token: URLReference?
+    /// In place of ``ProviderMetadata/revocationEndpoint``.
+    public let revocation: URLReference?
+    /// In place of ``ProviderMetadata/pushedAuthorizationEndpoint``.
+    public let pushedAuthorization: URLReference?
+  }
 
   /// The token endpoint as it was written: client assertions name it byte for byte.
   let tokenEndpointText: String
@@ -68,7 +80,7 @@ public struct ProviderMetadata: Sendable, Hashable {
     }
     let mayBeInsecure = settings.allowsInsecureLoopback && URLReference(settings.issuer)?.isLoopback == true
 
-    func optional(_ name: String) throws(MetadataFault) -> URLReference? {
+    func optional(_ name: String, in object: JSONObject) throws(MetadataFault) -> URLReference? {
       guard let value = object[name], !value.isNull else { return nil }
       guard let url = value.string.flatMap({ URLReference($0) }) else { throw .invalidURL(name) }
       guard url.isSecure || (mayBeInsecure && url.isLoopback) else { throw .insecure(name) }
@@ -77,6 +89,7 @@ public struct ProviderMetadata: Sendable, Hashable {
       }
       return url
     }
+    func optional(_ name: String) throws(MetadataFault) -> URLReference? { try optional(name, in: object) }
     func required(_ name: String) throws(MetadataFault) -> URLReference {
       guard let url = try optional(name) else { throw .missing(name) }
       return url
@@ -92,6 +105,14 @@ public struct ProviderMetadata: Sendable, Hashable {
     endSessionEndpoint = try optional("end_session_endpoint")
     revocationEndpoint = try optional("revocation_endpoint")
     pushedAuthorizationEndpoint = try optional("pushed_authorization_request_endpoint")
+    if case .mutualTLS = settings.authentication, let aliases = object["mtls_endpoint_aliases"]?.object {
+      mutualTLSAliases = MutualTLSAliases(
+        token: try optional("token_endpoint", in: aliases),
+        revocation: try optional("revocation_endpoint", in: aliases),
+        pushedAuthorization: try optional("pushed_authorization_request_endpoint", in: aliases))
+    } else {
+      mutualTLSAliases = nil
+    }
     requiresPushedAuthorization = object["require_pushed_authorization_requests"]?.bool ?? false
     promisesIssuerInResponse = object["authorization_response_iss_parameter_supported"]?.bool ?? false
     idTokenAlgorithms = list("id_token_signing_alg_values_supported")

@@ -17,6 +17,11 @@ public struct ProviderSettings: Sendable {
   public var clientID: String
   /// How the proxy proves who it is.
   public var authentication: ClientAuthentication
+  /// The provider's dialect. What the issuer's address speaks for, unless it is set.
+  public var profile: ProviderProfile
+  /// Whether Entra is told that claims challenges are understood (client capability `cp1`): in every authorization request, and in
+  /// token requests that carry claims. Other profiles do not know it.
+  public var declaresClientCapability = true
   /// Signature algorithms of ID tokens; reduced by what metadata names.
   public var allowedAlgorithms: Set<SigningAlgorithm> = [.rs256, .ps256, .es256]
   /// How far the provider's clock may be off, either way.
@@ -41,5 +46,6 @@ public struct ProviderSettings: Sendable {
     self.issuer = issuer
     self.clientID = clientID
     self.authentication = authentication
+    profile = .of(issuer: issuer)
   }
 }

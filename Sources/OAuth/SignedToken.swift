@@ -51,6 +51,15 @@ struct SignedToken {
   /// What the token says; call it once the signature is verified.
   func claims() throws(IDTokenRejection) -> JSONObject { try Self.object(payload) }
 
+  /// What a JWT says, without looking at its header and signature: for hints, never for trust. Nil for all that is no JWT.
+  static func unverifiedClaims(_ token: Secret) -> JSONObject? {
+    guard token.count <= maxBytes else { return nil }
+    let parts = token.reveal().utf8.split(
+      separator: UInt8(ascii: "."), maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count == 3, let payload = decode(parts[1]) else { return nil }
+    return try? object(payload)
+  }
+
   private static func decode(_ part: Substring.UTF8View) -> [UInt8]? {
     // RFC 7515 §2: without padding.
     guard part.last != UInt8(ascii: "="), let text = String(part) else { return nil }

@@ -34,10 +34,17 @@ enum TokenEndpoint {
     guard let type = object["token_type"]?.string else { throw fault(.member("token_type")) }
     // Anything else would have to be presented in another way than a bearer token (RFC 6749 §7.1).
     guard ASCII.equalsIgnoringCase(type, "Bearer") else { throw fault(.tokenType) }
+    var issued: ExchangeRequest.TokenType?
+    if grant == .tokenExchange {
+      issued = object["issued_token_type"]?.string.flatMap { ExchangeRequest.TokenType(rawValue: $0) }
+      // Required (RFC 8693 §2.2.1), and an ID token is for no upstream.
+      guard issued == .accessToken || issued == .jwt else { throw fault(.member("issued_token_type")) }
+    }
     return TokenResponse(
       accessToken: Secret(accessToken), tokenType: type, expiresIn: duration(object["expires_in"]),
       refreshIn: duration(object["refresh_in"]), refreshToken: secret(object["refresh_token"]),
-      idToken: secret(object["id_token"]), scope: scope(object["scope"]))
+      idToken: secret(object["id_token"]), scope: scope(object["scope"]),
+      issuedTokenType: issued)
   }
 
   private static func refusal(

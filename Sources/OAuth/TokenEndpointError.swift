@@ -2,6 +2,10 @@
 public enum GrantType: String, Sendable, Hashable {
   case authorizationCode = "authorization_code"
   case refreshToken = "refresh_token"
+  /// A JWT as assertion (RFC 7523 §2.1): Entra's on-behalf-of flow.
+  case jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+  /// RFC 8693.
+  case tokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 }
 
 /// A refusal of the token endpoint (RFC 6749 §5.2) with the additions of Entra, Auth0 and Google.
@@ -56,11 +60,24 @@ public struct TokenEndpointError: Error, Sendable, Hashable {
   }
 
   /// Whether the code or refresh token is dead (RFC 6749 §5.2).
-  public var isInvalidGrant: Bool { effectiveError == "invalid_grant" }
+  public var isInvalidGrant: Bool { effectiveError == "invalid_grant" && !isClientLoop }
+
+  /// Whether subject or actor token of an exchange are refused: RFC 8693 §2.2.2 has `invalid_request` for that, where other grants
+  /// have `invalid_grant`.
+  public var isSubjectRefused: Bool {
+    grant == .tokenExchange && (effectiveError == "invalid_request" || effectiveError == "invalid_grant")
+  }
+
+  /// Whether the same request came too often (Entra's `AADSTS50196`): it must not be repeated at once.
+  public var isClientLoop: Bool {
+    errorCodes.contains(Self.clientLoop) || description?.contains("AADSTS\(Self.clientLoop):") == true
+  }
+
+  static let clientLoop = 50196
 
   /// Whether the same request may well succeed later; the refresh token is worth keeping.
   public var isTransient: Bool {
-    status == 429 || status >= 500
+    status == 429 || status >= 500 || isClientLoop
       || ["temporarily_unavailable", "server_error", "slow_down"].contains(error)
   }
 

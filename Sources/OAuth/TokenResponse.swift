@@ -16,4 +16,6 @@ public struct TokenResponse: Sendable {
   public let idToken: Secret?
   /// What was granted; nil means: what was asked (RFC 6749 §5.1).
   public let scope: [String]?
+  /// What an exchanged token is (RFC 8693 §2.2.1): an access token or JWT; nil for other grants.
+  public internal(set) var issuedTokenType: ExchangeRequest.TokenType? = nil
 }

@@ -9,8 +9,12 @@ public final class TLSClientContext: Sendable {
   private let sessions = Locked<[String: TLSTicket]>([:])
   private static let maxSessions = 64
 
-  /// - Parameter caFile: PEM certificates to trust instead of the system's; nil: the system's store.
-  public init(caFile: String? = nil) throws(ReactorError) {
+  /// - Parameters:
+  ///   - caFile: PEM certificates to trust instead of the system's; nil: the system's store.
+  ///   - identity: what is presented to a server that asks for a certificate (RFC 8446 §4.3.2); nil: nothing. The files are read
+  ///     once, here.
+  /// - Throws: a file cannot be read, is no PEM, or the key is encrypted or not the certificate's.
+  public init(caFile: String? = nil, identity: TLSServerContext.Identity? = nil) throws(ReactorError) {
     context = try TLSContext(.client, minimum: TLS1_2_VERSION)
     unsafe coatcheck_set_client_options(context.pointer)
     unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
@@ -22,6 +26,28 @@ public final class TLSClientContext: Sendable {
       }
     } else if unsafe SSL_CTX_set_default_verify_paths(context.pointer) != 1 {
       throw ReactorError("the system's CA certificates: \(TLSErrors.drain() ?? "unknown")")
+    }
+    if let identity { try Self.present(identity, context) }
+  }
+
+  private static func present(
+    _ identity: TLSServerContext.Identity, _ context: TLSContext
+  ) throws(ReactorError) {
+    let (certificate, key) = (identity.certificateFile, identity.privateKeyFile)
+    unsafe coatcheck_never_ask_password(context.pointer)
+    ERR_clear_error()
+    if unsafe SSL_CTX_use_certificate_chain_file(context.pointer, certificate) != 1 {
+      throw ReactorError(
+        "client certificate file \(certificate): \(TLSErrors.drain() ?? "unknown"); it holds the certificate "
+          + "and its chain in PEM form")
+    }
+    // The key is compared with the certificate here, too.
+    if unsafe SSL_CTX_use_PrivateKey_file(context.pointer, key, SSL_FILETYPE_PEM) != 1
+      || SSL_CTX_check_private_key(context.pointer) != 1
+    {
+      throw ReactorError(
+        "client private key file \(key): \(TLSErrors.drain() ?? "unknown"); it holds the key of \(certificate) "
+          + "in PEM form without passphrase")
     }
   }
 

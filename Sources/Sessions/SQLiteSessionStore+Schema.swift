@@ -8,7 +8,8 @@ extension SQLiteSessionStore {
   /// Version of the tables (SQLite `user_version`).
   private static let schemaVersion = Int32(steps.count)
 
-  /// Makes the tables where there are none, brings those of an older version up to date, and checks that the file is ours and that the keys open it.
+  /// Makes the tables where there are none, brings those of an older version up to date, and
+  /// checks that the file is ours and that the keys open it.
   static func prepare(_ db: Database, sealer: Sealer) throws {
     let version = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
     let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0

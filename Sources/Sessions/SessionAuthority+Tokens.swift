@@ -111,8 +111,9 @@ extension SessionAuthority {
       }
       var answer = await refresher.refresh(
         RefreshRequest(session: session, resource: key.resource, claims: key.claims))
-      if case .invalidGrant(let refusal) = answer.outcome, answer.gains != nil || session.refreshToken == nil {
-        // Gains came from the refresh token, which is good therefore; and where there is none, none was refused.
+      if case .invalidGrant(let refusal) = answer.outcome, answer.gains != nil || session.refreshToken == nil
+      {
+        // Gains came from the refresh token, so it is good; and where there is none, none was refused.
         answer.outcome = .subjectRefused(refusal)
       }
       if answer.isFinal, answer.gains == nil, mayAdopt, let used = session.refreshToken,
@@ -221,8 +222,8 @@ extension SessionAuthority {
     if entry.ending == .over, let token = answer.refreshToken { events.orphaned(token) }
   }
 
-  /// After a refusal for good: another process may have used and replaced the token. If so, goes on with what it
-  /// stored.
+  /// After a refusal for good: another process may have used and replaced the token. If so, goes on with
+  /// what it stored.
   private func adoptNewer(_ entry: SessionEntry, than used: Secret) async -> Bool {
     guard let stored = try? await store.load(entry.hash), entry.isAlive,
       stored.generation > entry.storedGeneration ?? .max, let token = stored.refreshToken, token != used

@@ -5,8 +5,8 @@ public import Basics
 /// Conformers bound the time of a call themselves (`tokens.refresh_timeout`): callers wait for the answer
 /// without a limit of their own. They must not end the call because a caller was cancelled.
 public protocol TokenRefresher: Sendable {
-  /// One token for one resource: a refresh grant (RFC 6749 §6), or an exchange of another token of the session
-  /// (RFC 8693 §2.1), for which a refresh grant may have to come first.
+  /// One token for one resource: a refresh grant (RFC 6749 §6), or an exchange of another token of the
+  /// session (RFC 8693 §2.1), for which a refresh grant may have to come first.
   func refresh(_ request: RefreshRequest) async -> RefreshAnswer
 
   /// Whether tokens for this resource come from the refresh token alone. If not, ``refresh(_:)`` is called

@@ -64,4 +64,81 @@ import Testing
     let error = await failure { () async throws(OAuthError) in try await world.provider.metadata() }
     #expect((error == nil) == isFine)
   }
+
+  // MARK: Tenants of one key set
+
+  private static let consumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+  /// One set with a key for any tenant and one for personal accounts, as Entra's common addresses have it.
+  private func shared(_ name: String = "common", allowed: Set<String> = []) throws -> World {
+    let keys: [JSONValue] = [
+      try TokenMint.rsaJWK("work", extra: ["issuer": .string(Self.template)]),
+      try TokenMint.rsaJWK(
+        "home", pem: TestPEM.otherRSA, extra: ["issuer": .string("\(Self.base)/\(Self.consumers)/v2.0")]),
+    ]
+    return try World(
+      issuer: Self.base + "/\(name)/v2.0",
+      metadata: World.metadata(Self.base, ["issuer": .string(Self.template)]),
+      keySet: (["keys": .array(keys)] as JSONValue).serialized()
+    ) { $0.allowedTenants = allowed }
+  }
+
+  private func judge(_ world: World, tenant: String, key: String) async throws -> IDTokenRejection? {
+    let mint = try await TokenMint.rsa(key == "home" ? TestPEM.otherRSA : TestPEM.rsa)
+    let claims = world.claims.with([
+      "iss": .string("\(Self.base)/\(tenant)/v2.0"), "tid": .string(tenant),
+    ])
+    return await world.judge(
+      try mint.token(header: World.header.with(["kid": .string(key)]), claims: claims)
+    ).rejection
+  }
+
+  @Test func `each of three tenants signs in with a key that may stand for it`() async throws {
+    let world = try shared()
+    #expect(try await judge(world, tenant: Self.tenant, key: "work") == nil)
+    #expect(try await judge(world, tenant: Self.other, key: "work") == nil)
+    #expect(try await judge(world, tenant: Self.consumers, key: "home") == nil)
+    #expect(try await judge(world, tenant: Self.tenant, key: "home") == .keyIssuer)
+    let some = try shared(allowed: [Self.tenant, Self.consumers])
+    #expect(try await judge(some, tenant: Self.tenant, key: "work") == nil)
+    #expect(try await judge(some, tenant: Self.other, key: "work") == .tenantNotAllowed)
+    #expect(try await judge(some, tenant: Self.consumers, key: "home") == nil)
+  }
+
+  @Test func `organisations are not personal accounts, unless these are listed`() async throws {
+    #expect(
+      try await judge(try shared("organizations"), tenant: Self.consumers, key: "home") == .tenantNotAllowed)
+    #expect(try await judge(try shared("organizations"), tenant: Self.tenant, key: "work") == nil)
+    let listed = try shared("organizations", allowed: [Self.consumers])
+    #expect(try await judge(listed, tenant: Self.consumers, key: "home") == nil)
+  }
+
+  @Test func `one key that is listed for several issuers is good for each`() async throws {
+    let keys = try [Self.other, Self.tenant].map {
+      try TokenMint.rsaJWK("k1", extra: ["issuer": .string("\(Self.base)/\($0)/v2.0")])
+    }
+    let world = try World(
+      issuer: Self.base + "/common/v2.0",
+      metadata: World.metadata(Self.base, ["issuer": .string(Self.template)]),
+      keySet: (["keys": .array(keys)] as JSONValue).serialized())
+    #expect(try await rejection(world) == nil)
+    #expect(
+      try await rejection(
+        world, ["tid": .string(Self.consumers), "iss": .string("\(Self.base)/\(Self.consumers)/v2.0")])
+        == .keyIssuer)
+  }
+
+  @Test func `tenants are listed in either case`() async throws {
+    let tenant = "aaaaaaaa-2222-3333-4444-55555555abcd"
+    let world = try shared(allowed: [tenant.uppercased()])
+    #expect(try await judge(world, tenant: tenant, key: "work") == nil)
+  }
+
+  @Test func `with one tenant's issuer the token's tenant is that one`() async throws {
+    let issuer = "https://login.microsoftonline.com/\(Self.tenant)/v2.0"
+    let world = try World(issuer: issuer, metadata: World.metadata(World.issuer, ["issuer": .string(issuer)]))
+    #expect(try await rejection(world, ["iss": .string(issuer)]) == nil)
+    #expect(try await rejection(world, ["iss": .string(issuer), "tid": nil]) == nil)
+    #expect(try await rejection(world, ["iss": .string(issuer), "tid": .string(Self.other)]) == .tenant)
+  }
 }

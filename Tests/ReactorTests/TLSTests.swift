@@ -1,4 +1,5 @@
 import Basics
+import COpenSSL
 import Glibc
 import Testing
 
@@ -274,6 +275,64 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
     #expect(error?.description.hasSuffix("missing.pem: No such file or directory") == true)
     #expect(throws: ReactorError.self) { try TLSClientContext(caFile: Certificates.file("upstream.key")) }
     #expect(throws: Never.self) { try TLSClientContext() }
+  }
+
+  // MARK: Client certificates
+
+  /// A server that wants a certificate of `ca`.
+  private func demanding() throws -> TLSServerContext {
+    let server = try context("upstream")
+    unsafe SSL_CTX_load_verify_locations(server.context.pointer, Certificates.file("ca.pem"), nil)
+    unsafe SSL_CTX_set_verify(
+      server.context.pointer, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+    return server
+  }
+
+  @Test(arguments: [("common", true), ("foreign", false), (nil, false)] as [(String?, Bool)])
+  func `a server that asks for a certificate gets the client's`(_ name: String?, _ isWelcome: Bool)
+    async throws
+  {
+    try await onNewLoop { loop in
+      let client = try TLSClientContext(
+        caFile: Certificates.file("ca.pem"), identity: name.map { Certificates.identity($0) })
+      for round in 0..<2 {
+        let (serverEnd, clientEnd) = try tlsPair(loop, demanding(), client, host: "upstream.test")
+        let (served, _) = await shakeHands(serverEnd, clientEnd)
+        #expect((served == .done) == isWelcome, "round \(round)")
+        serverEnd.stream.close()
+        clientEnd.stream.close()
+      }
+    }
+  }
+
+  @Test func `a server that does not ask is served as without a certificate`() async throws {
+    try await onNewLoop { loop in
+      let client = try TLSClientContext(
+        caFile: Certificates.file("ca.pem"), identity: Certificates.identity("common"))
+      let (server, end) = try tlsPair(loop, context("upstream"), client, host: "upstream.test")
+      let outcome = await shakeHands(server, end)
+      #expect(outcome == (.done, .done))
+      server.stream.close()
+      end.stream.close()
+    }
+  }
+
+  @Test(arguments: [
+    ("missing.pem", "upstream.key", "client certificate file", "missing.pem: No such file or directory"),
+    ("upstream.key", "upstream.key", "client certificate file", "upstream.key: no start line"),
+    ("upstream.pem", "missing.key", "client private key file", "missing.key: No such file or directory"),
+    ("upstream.pem", "wild.key", "client private key file", "wild.key: key values mismatch"),
+    ("upstream.pem", "locked.key", "client private key file", "locked.key"),
+  ])
+  func `a client's file that does not serve is named with the reason`(
+    _ certificate: String, _ key: String, _ kind: String, _ expected: String
+  ) {
+    let identity = TLSServerContext.Identity(
+      certificateFile: Certificates.file(certificate), privateKeyFile: Certificates.file(key))
+    let error = #expect(throws: ReactorError.self) { try TLSClientContext(identity: identity) }
+    #expect(
+      error?.description.hasPrefix(kind) == true && error?.description.contains(expected) == true,
+      "\(error?.description ?? "")")
   }
 
   @Test func `ticket keys change and the last one still opens`() throws {

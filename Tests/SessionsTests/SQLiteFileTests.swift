@@ -1,5 +1,4 @@
 import Basics
-import GRDB
 import Glibc
 import Sessions
 import Testing
@@ -87,8 +86,7 @@ import Testing
     let (alice, bob) = (Session.sample(.alice, now: clock.now), Session.sample(.bob, now: clock.now))
     try await store.insert(alice, removing: nil)
     try await store.insert(bob, removing: nil)
-    try await sql(
-      directory,
+    try await directory.sql(
       "UPDATE sessions SET sealed = (SELECT sealed FROM sessions WHERE hash = \(literal(alice.hash))) "
         + "WHERE hash = \(literal(bob.hash))")
     await #expect(throws: StoreError.sealed(.notAuthentic)) { try await store.load(bob.hash) }
@@ -106,7 +104,7 @@ import Testing
     try await store.put(
       SingleUseRecord(kind: kind, key: key, owner: .alice, payload: [1], expiresAt: clock.now + .seconds(600))
     )
-    try await sql(directory, "UPDATE records SET \(change)")
+    try await directory.sql("UPDATE records SET \(change)")
     let asked = change.hasPrefix("kind") ? RecordKind.continuation : kind
     await #expect(throws: StoreError.sealed(.notAuthentic)) {
       try await store.take(asked, key, owner: .alice, now: clock.now)
@@ -160,7 +158,7 @@ import Testing
   @Test func `a database of another program or a later version is refused`() async throws {
     for statement in ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"] {
       let directory = try TemporaryDirectory()
-      try await sql(directory, statement)
+      try await directory.sql(statement)
       await #expect(throws: StoreError.corrupt("the file is a database of something else")) {
         try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
       }
@@ -168,7 +166,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let sealer = Sealer(current: .make())
     await (try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)).close()
-    try await sql(directory, "PRAGMA user_version = 3")
+    try await directory.sql("PRAGMA user_version = 3")
     await #expect(throws: StoreError.corrupt("the file has tables of version 3, this program knows 2")) {
       try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
     }
@@ -188,12 +186,5 @@ import Testing
     guard let file = unsafe fopen(path, "w") else { throw StoreError.unavailable(path) }
     unsafe fputs(text, file)
     unsafe fclose(file)
-  }
-
-  /// Somebody else at the file, beside the store.
-  private func sql(_ directory: TemporaryDirectory, _ statement: String) async throws {
-    let queue = try DatabaseQueue(path: directory.file("s.db"))
-    try await queue.writeWithoutTransaction { try $0.execute(sql: statement) }
-    try queue.close()
   }
 }

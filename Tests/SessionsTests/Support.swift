@@ -89,8 +89,15 @@ final class ScriptedRefresher: TokenRefresher {
   let requests = Journal<RefreshRequest>()
   private let script: Mutex<Script>
   private let running = Mutex((now: 0, most: 0))
+  private let exchanged: Set<ResourceKey>
 
-  init(_ script: @escaping Script) { self.script = Mutex(script) }
+  /// - Parameter exchanged: resources whose tokens need no refresh token.
+  init(exchanged: Set<ResourceKey> = [], _ script: @escaping Script) {
+    self.exchanged = exchanged
+    self.script = Mutex(script)
+  }
+
+  func needsRefreshToken(for resource: ResourceKey) -> Bool { !exchanged.contains(resource) }
 
   /// How many refreshes ever ran at once.
   var mostAtOnce: Int { running.withLock { $0.most } }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import GRDB
 import Glibc
 
 /// A directory that goes away with its owner.
@@ -45,5 +46,21 @@ extension [UInt8] {
       start = hit + 1
     }
     return false
+  }
+}
+
+extension TemporaryDirectory {
+  /// Somebody else at the file, beside the store.
+  func sql(_ statement: String) async throws {
+    let queue = try DatabaseQueue(path: file("s.db"))
+    try await queue.writeWithoutTransaction { try $0.execute(sql: statement) }
+    try queue.close()
+  }
+
+  func rows(of table: String) async throws -> Int? {
+    let queue = try DatabaseQueue(path: file("s.db"))
+    let count = try await queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") }
+    try queue.close()
+    return count
   }
 }

@@ -122,7 +122,8 @@ import Testing
     outcome: RefreshOutcome
   ) async {
     let scene = AuthorityScene(
-      refresher: ScriptedRefresher { _, _ in RefreshAnswer(outcome) }, policy: SessionPolicy(idleTimeout: .seconds(36_000)))
+      refresher: ScriptedRefresher { _, _ in RefreshAnswer(outcome) },
+      policy: SessionPolicy(idleTimeout: .seconds(36_000)))
     let ticket = await scene.signIn()
     scene.clock.advance(by: .seconds(3541))
     #expect(await scene.authority.token(for: ticket, resource: .tools).word == "initial")

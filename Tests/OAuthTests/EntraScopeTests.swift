@@ -1,0 +1,84 @@
+import JSON
+import Testing
+
+@testable import OAuth
+
+@Suite struct EntraScopeTests {
+  @Test(
+    arguments: [
+      ("api://mcp/read", "api://mcp"), ("api://mcp/.default", "api://mcp"),
+      ("https://graph.microsoft.com/User.Read", "https://graph.microsoft.com"),
+      ("https://res.example/app/read", "https://res.example/app"),
+      ("https://res.example//read", "https://res.example/"),
+      ("11111111-2222-3333-4444-555555555555/.default", "11111111-2222-3333-4444-555555555555"),
+      ("openid", nil), ("User.Read", nil), ("api://mcp", nil), ("https://res.example", nil),
+      ("api://mcp/", nil),
+      ("api:///read", nil), ("/read", nil), ("/", nil), ("", nil),
+    ] as [(String, String?)])
+  func `a scope's resource stands before its last slash`(_ scope: String, _ resource: String?) {
+    #expect(EntraScope.resource(of: scope) == resource)
+  }
+
+  @Test func `unqualified scopes are named, OpenID Connect's are not`() {
+    #expect(
+      EntraScope.qualified(["openid", "api://m/x", "read", "offline_access", "mail.send", "email", "profile"])
+        == ["read", "mail.send"])
+    #expect(EntraScope.qualified([]) == [])
+  }
+
+  private static let mixed = [
+    "openid", "api://a/x", "User.Read", "api://b/y", "offline_access", "api://a/z",
+    "https://graph.microsoft.com/Mail.Read",
+  ]
+
+  @Test(
+    arguments: [
+      ([], ["openid", "api://a/x", "offline_access", "api://a/z"]),
+      (["api://b"], ["openid", "api://b/y", "offline_access"]),
+      (["api://none", "api://b"], ["openid", "api://b/y", "offline_access"]),
+      (["api://b/y"], ["openid", "api://b/y", "offline_access"]),
+      (["openid", "api://a"], ["openid", "api://a/x", "offline_access", "api://a/z"]),
+      (
+        ["https://graph.microsoft.com"],
+        ["openid", "User.Read", "offline_access", "https://graph.microsoft.com/Mail.Read"]
+      ),
+      (["https://mcp.example/mcp"], ["openid", "api://a/x", "offline_access", "api://a/z"]),
+    ] as [([String], [String])])
+  func `one resource remains`(_ preferring: [String], _ expected: [String]) {
+    #expect(EntraScope.oneResource(Self.mixed, preferring: preferring) == expected)
+  }
+
+  @Test func `scopes without any resource stay`() {
+    #expect(EntraScope.oneResource(["openid", "email"], preferring: ["api://a"]) == ["openid", "email"])
+    #expect(EntraScope.oneResource(["User.Read", "openid"], preferring: []) == ["User.Read", "openid"])
+    #expect(EntraScope.oneResource([], preferring: ["api://a"]) == [])
+  }
+
+  @Test(arguments: [
+    ("https://login.microsoftonline.com/common/v2.0", ProviderProfile.entra),
+    ("https://login.microsoftonline.us/x/v2.0", .entra),
+    ("https://login.partner.microsoftonline.cn/x/v2.0", .entra), ("https://id.example", .standard),
+    ("https://login.microsoftonline.com.evil.example/x", .standard),
+    ("http://login.microsoftonline.com/x", .standard),
+  ]) func `the issuer's address tells the profile`(_ issuer: String, _ profile: ProviderProfile) {
+    #expect(ProviderProfile.of(issuer: issuer) == profile)
+    #expect(ProviderSettings(issuer: issuer, clientID: "c", authentication: .none).profile == profile)
+  }
+
+  @Test func `claims merge at every depth and the demand wins`() throws {
+    let base: JSONObject = ["access_token": ["xms_cc": ["values": ["cp1"]], "a": 1], "userinfo": ["b": nil]]
+    let merged = ClaimsMerge.merged(
+      base: base, text: #"{"access_token":{"a":{"essential":true},"c":2},"id_token":{}}"#)
+    #expect(
+      merged == #"{"access_token":{"xms_cc":{"values":["cp1"]},"a":{"essential":true},"c":2},"#
+        + #""userinfo":{"b":null},"id_token":{}}"#)
+    let odd = #"{ "access_token" : {"polids":{"Values":["x"]}}}"#
+    #expect(
+      ClaimsMerge.merged(base: nil, text: odd) == odd && ClaimsMerge.merged(base: [:], text: odd) == odd)
+    #expect(
+      ClaimsMerge.merged(base: nil, text: nil) == nil && ClaimsMerge.merged(base: nil, text: "7") == nil)
+    #expect(ClaimsMerge.merged(base: ["a": 1], text: "7") == #"{"a":1}"#)
+    #expect(
+      ClaimsMerge.merged(base: nil, text: #"{"a":"\#(String(repeating: "x", count: 9000))"}"#) == nil)
+  }
+}

@@ -1,0 +1,159 @@
+import Basics
+import Sessions
+import Testing
+
+@Suite struct `Notes in the SQLite file` {
+  private let clock = FakeClock()
+
+  private func open(_ directory: TemporaryDirectory, _ sealer: Sealer) async throws -> SQLiteSessionStore {
+    try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+  }
+
+  private func note(_ key: String, owner: UserKey? = .alice, payload: [UInt8] = [1]) -> Note {
+    Note(kind: .consent, owner: owner, key: key, payload: payload, updatedAt: clock.now)
+  }
+
+  @Test func `show neither owner, key nor content`() async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await open(directory, Sealer(current: .make()))
+    for owner in [UserKey.alice, nil] {
+      try await store.put(
+        note("key-canary alice@mail.example", owner: owner, payload: Array("payload-canary".utf8)),
+        keeping: 10)
+    }
+    func check() throws {
+      let bytes = try directory.everyByte()
+      #expect(bytes.contains(bytes: UserKey.alice.digest.bytes), "the search would not find anything")
+      for text in ["canary", "alice", "id.example", "mail.example"] {
+        #expect(!bytes.contains(text: text))
+      }
+    }
+    try check()
+    await store.close()
+    try check()
+  }
+
+  @Test(arguments: [
+    // A content moved to another row, an owner or a key exchanged, a time or a kind changed.
+    "UPDATE notes SET sealed = (SELECT sealed FROM notes WHERE length(owner) = 0) WHERE length(owner) > 0",
+    "UPDATE notes SET owner = zeroblob(32) WHERE length(owner) = 0; "
+      + "UPDATE notes SET owner = x'' WHERE owner <> zeroblob(32)",
+    "UPDATE notes SET key = zeroblob(32) WHERE length(owner) > 0",
+    "UPDATE notes SET updated_at = updated_at + 1", "UPDATE notes SET kind = 'tool-scopes'",
+    "UPDATE notes SET sealed = x'01'", "UPDATE notes SET key = x'01' WHERE length(owner) > 0",
+  ])
+  func `a row that was tampered with is left out, and stays`(statement: String) async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await open(directory, Sealer(current: .make()))
+    try await store.put(note("a"), keeping: 10)
+    try await store.put(note("a", owner: nil, payload: [2]), keeping: 10)
+    try await directory.sql(statement)
+    #expect(try await store.notes(.consent, owner: .alice).isEmpty)
+    #expect(try await store.notes(.toolScopes, owner: .alice).isEmpty)
+    #expect(try await store.notes(.consent, owner: nil).allSatisfy { $0.payload == [2] })
+    #expect(try await store.notes(.toolScopes, owner: nil).isEmpty)
+    #expect(try await directory.rows(of: "notes") == 2)
+    let good = note("good")
+    try await store.put(good, keeping: 10)
+    #expect(try await store.notes(.consent, owner: .alice) == [good])
+    await store.close()
+  }
+
+  @Test func `what was read after a change of keys is sealed under the new key`() async throws {
+    let directory = try TemporaryDirectory()
+    let (old, new) = (SealingKey.make(), SealingKey.make())
+    let (read, unread) = (note("a"), note("b", owner: nil))
+    let first = try await open(directory, Sealer(current: old))
+    for note in [read, unread] { try await first.put(note, keeping: 10) }
+    await first.close()
+    let both = try await open(directory, Sealer(current: new, older: [old]))
+    #expect(try await both.notes(.consent, owner: .alice) == [read])
+    await both.close()
+    let last = try await open(directory, Sealer(current: new))
+    #expect(try await last.notes(.consent, owner: .alice) == [read])
+    #expect(try await last.notes(.consent, owner: nil).isEmpty)
+    await last.close()
+    let again = try await open(directory, Sealer(current: new, older: [old]))
+    #expect(try await again.notes(.consent, owner: nil) == [unread])
+    await again.close()
+  }
+}
+
+@Suite struct `A SQLite file of the first version` {
+  private let clock = FakeClock()
+
+  /// The tables as the first version made them.
+  private static let tables = """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE sessions (
+      hash BLOB PRIMARY KEY, user BLOB NOT NULL, sid BLOB, generation INTEGER NOT NULL,
+      created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, sealed BLOB NOT NULL
+    );
+    CREATE INDEX sessions_user ON sessions (user);
+    CREATE INDEX sessions_sid ON sessions (sid) WHERE sid IS NOT NULL;
+    CREATE INDEX sessions_seen ON sessions (seen_at);
+    CREATE INDEX sessions_created ON sessions (created_at);
+    CREATE TABLE records (
+      kind TEXT NOT NULL, key BLOB NOT NULL, owner BLOB, expires_at INTEGER NOT NULL, sealed BLOB NOT NULL,
+      PRIMARY KEY (kind, key)
+    );
+    CREATE INDEX records_expiry ON records (kind, expires_at);
+    PRAGMA application_id = 1131372916;
+    PRAGMA user_version = 1;
+    """
+
+  /// A file of the first version with a session and a record in it.
+  private func oldFile(_ sealer: Sealer, _ session: Session, _ record: SingleUseRecord) async throws
+    -> TemporaryDirectory
+  {
+    let filled = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(path: filled.file("s.db"), sealer: sealer)
+    try await store.insert(session, removing: nil)
+    try await store.put(record)
+    await store.close()
+    let directory = try TemporaryDirectory()
+    try await directory.sql(
+      Self.tables + """
+        ATTACH '\(filled.file("s.db"))' AS filled;
+        INSERT INTO meta SELECT * FROM filled.meta;
+        INSERT INTO sessions SELECT * FROM filled.sessions;
+        INSERT INTO records SELECT * FROM filled.records;
+        """)
+    return directory
+  }
+
+  @Test func `is brought up to date when it is opened, and keeps everything`() async throws {
+    let sealer = Sealer(current: .make())
+    let session = Session.sample(now: clock.now)
+    let key = Ticket.make().hash
+    let record = SingleUseRecord(
+      kind: .continuation, key: key, owner: .alice, payload: [4], expiresAt: clock.now + .seconds(60))
+    let directory = try await oldFile(sealer, session, record)
+    let note = Note(kind: .consent, owner: .alice, key: "a", payload: [1], updatedAt: clock.now)
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    expectSame(try await store.load(session.hash), session)
+    #expect(
+      try await store.take(.continuation, key, owner: .alice, now: clock.now) == .taken([4]))
+    try await store.put(note, keeping: 1)
+    await store.close()
+    let again = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    #expect(try await again.notes(.consent, owner: .alice) == [note])
+    await again.close()
+  }
+
+  @Test func `stays as it is when the keys do not fit`() async throws {
+    let sealer = Sealer(current: .make())
+    let session = Session.sample(now: clock.now)
+    let record = SingleUseRecord(
+      kind: .signIn, key: Ticket.make().hash, payload: [4], expiresAt: clock.now + .seconds(60))
+    let directory = try await oldFile(sealer, session, record)
+    await #expect(throws: StoreError.sealed(.unknownKey)) {
+      try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    }
+    // Fails if there were such a table by now.
+    try await directory.sql("CREATE TABLE notes (x); DROP TABLE notes")
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    expectSame(try await store.load(session.hash), session)
+    await store.close()
+  }
+}
