@@ -1,11 +1,12 @@
 internal import Basics
 internal import HTTP
 
-/// An answer on its way to a client as server-sent events: decoding, and cutting into events or making one of all. Made
-/// only for event streams, so that other exchanges do not pay for it.
+/// An answer on its way to a client as server-sent events: decoding, and cutting into events or making one of
+/// all. Made only for event streams, so that other exchanges do not pay for it.
 ///
-/// Owner: the exchange. Bytes go `coded` → `plain` → the client's output; an incomplete event waits in `plain`, at
-/// most `maxEventBytes` of it. What waits there is not with the client, so an event of ours may still go before it.
+/// Owner: the exchange. Bytes go `coded` → `plain` → the client's output; an incomplete event waits in
+/// `plain`, at most `maxEventBytes` of it. What waits there is not with the client, so an event of ours may
+/// still go before it.
 final class EventRelay {
   /// The client gets a comment when nothing was sent for so long.
   let keepAlive: Duration?
@@ -76,7 +77,7 @@ final class EventRelay {
     do throws(ContentCodingError) {
       try decoder.decode(&coded, into: &plain)
     } catch {
-      throw RelayError(detail: "event stream's content coding: \(error)")
+      throw RelayError(detail: "content coding: \(error)")
     }
   }
 
@@ -113,7 +114,8 @@ final class EventRelay {
     }
   }
 
-  /// The answer is complete: what is left of an unfinished event passes as it is, since it is not ours to drop.
+  /// The answer is complete: what is left of an unfinished event passes as it is, since it is not ours to
+  /// drop.
   func passRest(to output: inout Buffer) throws(RelayError) {
     guard !isEnded else { return }
     guard isMessage else {
@@ -124,7 +126,7 @@ final class EventRelay {
       do throws(ContentCodingError) {
         try decoder.finish()
       } catch {
-        throw RelayError(detail: "answer's content coding: \(error)")
+        throw RelayError(detail: "content coding: \(error)")
       }
     }
     message?.append(plain, to: &output)

@@ -7,9 +7,10 @@ extension Exchange {
   /// After ``ExchangeHandler/answerCollected(_:)`` or ``ExchangeHandler/answerTooLong(_:)``: sends
   /// ``clientHead`` and ``answerBody``, then whatever still comes from the upstream.
   ///
-  /// Inside a stream of ours (``forwardIntoStream(to:)``) there is no head: the body goes as one event and the stream ends.
-  /// A body that was collected whole goes as it stands, so the handler has decoded it if it was coded. After
-  /// ``ExchangeHandler/answerTooLong(_:)`` the handler leaves ``answerBody`` as it is: it is decoded together with the rest.
+  /// Inside a stream of ours (``forwardIntoStream(to:)``) there is no head: the body goes as one event and
+  /// the stream ends. A body that was collected whole goes as it stands, so the handler has decoded it if it
+  /// was coded. After ``ExchangeHandler/answerTooLong(_:)`` the handler leaves ``answerBody`` as it is: it is
+  /// decoded together with the rest.
   public func relayCollected() {
     if let localStream { return relayCollectedIntoStream(localStream) }
     guard case .deciding = phase, !hasBegun, answer.isComplete, let connection else { return }

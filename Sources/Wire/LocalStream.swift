@@ -4,7 +4,8 @@
 final class LocalStream {
   /// The client gets a comment when nothing was sent for so long.
   let keepAlive: Duration?
-  /// The upstream's answer is collected, wholly or as far as the limit went, and the handler may have it relayed.
+  /// The upstream's answer is collected, wholly or as far as the limit went, and the handler may have it
+  /// relayed.
   var holdsAnswer = false
 
   init(keepAlive: Duration?) { self.keepAlive = keepAlive }

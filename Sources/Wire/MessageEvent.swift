@@ -1,9 +1,10 @@
 internal import Basics
 
-/// A body of any length as the data of one server-sent event (WHATWG HTML §9.2.6), piece by piece. A value: no I/O.
+/// A body of any length as the data of one server-sent event (WHATWG HTML §9.2.6), piece by piece. A value:
+/// no I/O.
 ///
-/// A line end inside the body, whichever of the three it is, begins a new `data` line: the client reads it as LF. JSON
-/// has none that mean anything.
+/// A line end inside the body, whichever of the three it is, begins a new `data` line: the client reads it as
+/// LF. JSON has none that mean anything.
 struct MessageEvent {
   /// Whether a byte of the event was written. An empty body makes no event.
   private(set) var hasBegun = false

@@ -84,6 +84,26 @@ import Testing
     }
   }
 
+  @Test func `a body that passes as one event is not ended in the middle, but cut off by a stop`() throws {
+    try withRig(
+      script: HeldStream.script(),
+      upstream: { connection in
+        _ = connection.reader.message()
+        connection.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        _ = connection.reader.rest()
+      }
+    ) { rig in
+      let client = rig.client()
+      client.socket.send(HeldStream.post)
+      #expect(client.through("data: {\r\n") != nil)
+      rig.with { server, _ in server.endStreams { _ in true } }
+      #expect(rig.with { server, _ in server.exchangeCount } == 1)
+      rig.with { server, _ in server.stop() }
+      #expect(client.rest().isEmpty)
+      #expect(rig.journal.waits(for: "finished serverStopped"))
+    }
+  }
+
   @Test func `a drain without connections has ended at once`() throws {
     try withRig(upstream: echo) { rig in
       drain(rig, grace: .seconds(60))

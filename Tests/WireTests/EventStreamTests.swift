@@ -21,14 +21,6 @@ import Testing
     return script
   }
 
-  /// The data of the next chunk.
-  private func chunk(_ client: MessageReader) -> String? {
-    guard let line = client.through("\r\n"), let size = Int(line.dropLast(), radix: 16), size > 0,
-      let data = client.take(size), client.take(2) != nil
-    else { return nil }
-    return String(decoding: data, as: UTF8.self)
-  }
-
   @Test func `head and events arrive the moment they are there`() throws {
     let steps = Journal()
     try withRig(
@@ -52,7 +44,7 @@ import Testing
       #expect(client.head()?.field("Content-Type") == "text/event-stream")
       for i in 0..<3 {
         steps.add("seen \(i)")
-        #expect(chunk(client) == "id: \(i)\ndata: x\n\n")
+        #expect(client.chunk() == "id: \(i)\ndata: x\n\n")
       }
       steps.add("seen 3")
       #expect(client.through("0\r\n\r\n") == "0\r\n\r\n")
@@ -148,12 +140,12 @@ import Testing
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       _ = client.head()
-      #expect(chunk(client) == "data: a\n\n")
-      #expect(chunk(client) == ": keep-alive\n\n")
-      #expect(chunk(client) == ": keep-alive\n\n")
+      #expect(client.chunk() == "data: a\n\n")
+      #expect(client.chunk() == ": keep-alive\n\n")
+      #expect(client.chunk() == ": keep-alive\n\n")
       steps.add("alive")
-      var next = chunk(client)
-      while next == ": keep-alive\n\n" { next = chunk(client) }
+      var next = client.chunk()
+      while next == ": keep-alive\n\n" { next = client.chunk() }
       #expect(next == "data: b\n\n")
     }
   }
@@ -179,7 +171,7 @@ import Testing
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       #expect(client.head()?.field("Content-Encoding") == nil)
       for i in 0..<3 {
-        #expect(chunk(client) == "data: \(i)\n\n")
+        #expect(client.chunk() == "data: \(i)\n\n")
         steps.add("seen \(i)")
       }
       #expect(client.through("0\r\n\r\n") != nil)
@@ -200,7 +192,7 @@ import Testing
       let client = rig.client()
       client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       _ = client.head()
-      #expect(chunk(client) == "data: a\n\n")
+      #expect(client.chunk() == "data: a\n\n")
       client.socket.shutdownBoth()
       #expect(upstream.waits(for: "ended"))
       #expect(rig.journal.waits(for: "finished clientGone"))

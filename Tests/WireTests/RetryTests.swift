@@ -101,4 +101,25 @@ import Testing
       #expect(seen.count == 2)
     }
   }
+
+  @Test(arguments: [("PUT", true), ("POST", false)])
+  func `the one safe retry holds inside a stream`(method: String, isRetried: Bool) throws {
+    try withRig(
+      script: HeldStream.script(),
+      upstream: { connection in
+        var served = 0
+        connection.serve { _ in
+          served += 1
+          return connection.index == 0 && served == 2 ? nil : HeldStream.answer("\(connection.index)")
+        }
+      }
+    ) { rig in
+      let client = rig.client()
+      let request = "\(method) / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\ncall"
+      client.socket.send(request + request)
+      #expect(client.message()?.text == ": wait\n\n" + HeldStream.event("0"))
+      let second = isRetried ? HeldStream.event("1") : "data: closedEarly\n\n"
+      #expect(client.message()?.text == ": wait\n\n" + second)
+    }
+  }
 }
