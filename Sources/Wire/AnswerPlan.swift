@@ -20,6 +20,9 @@ public enum EventVerdict: Sendable {
   case replace([UInt8])
   /// These bytes are the last: the client's answer ends properly and the upstream connection is closed.
   case end([UInt8])
+  /// These bytes go instead, and the stream is the handler's from here on, as one that it began itself
+  /// (``Exchange/startStream(status:keepAlive:fields:)``): the upstream connection is closed.
+  case takeOver([UInt8])
 }
 
 /// What happens to an upstream request whose client disconnected.

@@ -21,6 +21,8 @@ final class EventRelay {
   private var pending = Buffer()
   /// The handler has ended the stream.
   private(set) var isEnded = false
+  /// The handler goes on with the stream itself.
+  private(set) var isTakenOver = false
   /// The handler looks at an event.
   private var isShowing = false
   /// The client has the beginning of an event that is too long to be looked at.
@@ -101,6 +103,11 @@ final class EventRelay {
           passPending(to: &output)
           output.append(bytes)
           isEnded = true
+        case .takeOver(let bytes):
+          output.append(bytes)
+          passPending(to: &output)
+          isEnded = true
+          isTakenOver = true
         }
         isAtStart = false
         plain.consume(count)

@@ -56,6 +56,13 @@ extension Exchange {
   /// Ends the client's event stream properly, whatever the upstream still has to say.
   func endEvents(_ connection: ServerConnection) {
     guard case .relayingEvents = phase else { return }
+    if let events, events.isTakenOver {
+      localStream = LocalStream(keepAlive: events.keepAlive ?? localStream?.keepAlive)
+      self.events = nil
+      phase = .localStream
+      if let upstream { detach(upstream, reusable: false) }
+      return connection.armKeepAlive()
+    }
     phase = .answered
     if clientFraming == .chunked { connection.out.appendLastChunk() }
     if let upstream { detach(upstream, reusable: false) }

@@ -98,6 +98,10 @@ public final class Exchange {
   /// answer to something, such as MCP's GET streams. Reset to false before each exchange.
   public var endsOnDrain = false
 
+  /// Whether the request stays held while its answer streams, so that it can be sent again from a stream that was taken over. Reset
+  /// to false before each exchange.
+  public var keepsRequest = false
+
   /// Numbers about this exchange.
   public internal(set) var stats = ExchangeStats()
 
@@ -183,6 +187,7 @@ public final class Exchange {
     onClientGone = .abortUpstream
     endOfInput = .answerAnyway
     endsOnDrain = false
+    keepsRequest = false
     phase = .idle
     requestSource = .nothing
     pool = nil
@@ -207,6 +212,7 @@ public final class Exchange {
 
   /// The answer streams: what would be needed to send the request again is not needed any more.
   func releaseRequest() {
+    if keepsRequest { return }
     collected.removeAll(keepingCapacity: false)
     upstreamHead.removeAll(keepingCapacity: false)
     clientHead.removeAll(keepingCapacity: false)
