@@ -96,7 +96,7 @@ public struct ConsentWatch: Sendable {
     if let need = FoundryConsent.need(inEvent: data, type: type) {
       return ConsentFinding(need: need, id: MessageDialects.noID)
     }
-    return type.isEmpty ? dialects.finding(in: data) : nil
+    return type.isEmpty && data["jsonrpc"] != nil ? dialects.finding(in: data) : nil
   }
 
   // MARK: Parsing
