@@ -11,17 +11,43 @@ enum DialectTable {
   /// `| dialect | where | what Coatcheck does |`, one row for each file. Files of a dialect that differ in their
   /// title alone become one row.
   static func markdown() -> String {
-    var rows: [(dialect: String, titles: [String], rest: String)] = []
+    var rows: [Row] = []
     for fixture in Fixture.all.sorted(by: { ($0.dialect, $0.name) < ($1.dialect, $1.name) }) {
-      let rest = "\(place(fixture)) | \(action(fixture.expect))"
-      if let known = rows.firstIndex(where: { $0.dialect == fixture.dialect && $0.rest == rest }) {
-        if !rows[known].titles.contains(title(fixture)) { rows[known].titles.append(title(fixture)) }
+      let rest = "\(place(fixture)) | \(action(fixture))"
+      let row = rows.firstIndex { $0.dialect == fixture.dialect && $0.rest == rest } ?? rows.endIndex
+      if row == rows.endIndex { rows.append(Row(dialect: fixture.dialect, rest: rest)) }
+      rows[row].add(cell(fixture.title), fixture.expect?.code)
+    }
+    return "| dialect | where | what Coatcheck does |\n|---|---|---|\n" + rows.map { "\($0.text)\n" }.joined()
+  }
+
+  private struct Row {
+    let dialect: String
+    let rest: String
+    private var titles: [(text: String, codes: [String])] = []
+
+    init(dialect: String, rest: String) {
+      self.dialect = dialect
+      self.rest = rest
+    }
+
+    /// Adds a case. Of the codes only Entra's say more than the title.
+    mutating func add(_ title: String, _ code: String?) {
+      let codes = [code].compactMap(\.self).filter { $0.hasPrefix("AADSTS") }
+      if let known = titles.firstIndex(where: { $0.text == title }) {
+        titles[known].codes += codes
       } else {
-        rows.append((fixture.dialect, [title(fixture)], rest))
+        titles.append((title, codes))
       }
     }
-    return "| dialect | where | what Coatcheck does |\n|---|---|---|\n"
-      + rows.map { "| **\($0.dialect)**: \($0.titles.joined(separator: "; ")) | \($0.rest) |\n" }.joined()
+
+    var text: String {
+      let cases = titles.map { title in
+        title.codes.isEmpty
+          ? title.text : "\(title.text) (\(title.codes.map { "`\($0)`" }.joined(separator: ", ")))"
+      }
+      return "| **\(dialect)**: \(cases.joined(separator: "; ")) | \(rest) |"
+    }
   }
 
   /// `document` with the table between its markers; nil when it does not have both.
@@ -30,11 +56,6 @@ enum DialectTable {
       start.upperBound <= stop.lowerBound
     else { return nil }
     return document[..<start.upperBound] + "\n\(markdown())" + document[stop.lowerBound...]
-  }
-
-  private static func title(_ fixture: Fixture) -> String {
-    guard let code = fixture.expect?.code, code.hasPrefix("AADSTS") else { return cell(fixture.title) }
-    return "\(cell(fixture.title)) (`\(code)`)"
   }
 
   private static func place(_ fixture: Fixture) -> String {
@@ -49,31 +70,30 @@ enum DialectTable {
     }
   }
 
-  private static func action(_ expect: Expectation?) -> String {
-    guard let expect else { return "passes it on" }
-    let what =
-      switch expect.kind {
-      case .reauth(.tokenRejected): "refreshes the token and sends the call once more"
-      case .reauth(.grantEnded): "asks for a new sign-in"
-      case .reauth(.assertionStale): "refreshes the token first"
-      case .claims: "asks the provider for the claims"
-      case .stepUp: "asks for a stronger sign-in"
-      case .adminConsent: "says that an administrator has to grant it"
-      case .declined: "says that the user declined"
-      case .blocked: "says that a policy forbids it"
-      case .transient: "says that it may work later"
-      case .config: "reports a fault of the installation"
-      case .consent where expect.isRepairable:
-        expect.scopes.isEmpty ? "asks for consent" : "asks for consent to the scopes named"
-      case .consent:
-        expect.link == nil ? "passes it on: no consent of ours can help" : "points to the link named"
-      }
-    let isFinal =
-      switch expect.kind {
-      case .adminConsent, .declined, .blocked, .transient, .config: true
-      default: false
-      }
-    return isFinal || expect.isUnexecuted ? what : "\(what); the call may have run"
+  private static func action(_ fixture: Fixture) -> String {
+    let isHead = fixture.kind == .header || fixture.kind == .tokenEndpoint
+    guard let expect = fixture.expect else {
+      let isUnauthorized = fixture.status == 401 && [.header, .body].contains(fixture.kind)
+      return isUnauthorized ? "as any 401: refreshes the token and sends the call once more" : "passes it on"
+    }
+    func final(_ why: String) -> String { isHead ? "says that \(why)" : "passes it on: \(why)" }
+    func open(_ what: String) -> String { expect.isUnexecuted ? what : "\(what); the call may have run" }
+    return switch expect.kind {
+    case .reauth(.tokenRejected): "refreshes the token and sends the call once more"
+    case .reauth(.grantEnded): "asks for a new sign-in"
+    case .reauth(.assertionStale): "refreshes the token first"
+    case .claims: open("asks the provider for the claims")
+    case .stepUp: open("asks for a stronger sign-in")
+    case .adminConsent: final("an administrator has to grant it")
+    case .declined: final("the user declined")
+    case .blocked: final("a policy forbids it")
+    case .transient: final("it may work later")
+    case .config: final("the installation is at fault")
+    case .consent where expect.isRepairable:
+      open(expect.scopes.isEmpty ? "asks for consent" : "asks for consent to the scopes named")
+    case .consent where expect.link != nil: open("points to the link named")
+    case .consent: "passes it on: no consent to this proxy can help"
+    }
   }
 
   private static func cell(_ text: String) -> String {
