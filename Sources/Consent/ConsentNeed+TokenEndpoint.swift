@@ -42,14 +42,24 @@ private struct TokenEndpointFacts {
   /// The error code when it is one of the registered ones: nothing else gets into logs or metrics.
   var code: String {
     guard let code = error.effectiveError else { return "none" }
+    if let suberror = error.suberror, Self.googleReauth.contains(suberror) { return suberror }
     return Self.known.contains(code) ? code : "other"
   }
 
   private static let known: Set<String> = [
     "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
     "invalid_scope", "invalid_target", "access_denied", "consent_required", "interaction_required",
-    "login_required",
-    "account_selection_required", "mfa_required", "temporarily_unavailable", "server_error", "slow_down",
+    "login_required", "account_selection_required", "mfa_required", "temporarily_unavailable", "server_error",
+    "slow_down",
+  ]
+
+  /// Google Workspace wants a new sign-in after so many hours.
+  private static let googleReauth: Set<String> = ["invalid_rapt", "rapt_required"]
+
+  /// Keycloak says that the user's consent is missing only in words, behind `invalid_scope`: to a refresh after the
+  /// user withdrew it, and to a token exchange.
+  private static let keycloakConsent = [
+    "Client no longer has requested consent from user", "Missing consents for Token Exchange",
   ]
 
   var kind: ConsentNeed.Kind {
@@ -60,9 +70,13 @@ private struct TokenEndpointFacts {
       return unlessFinal(interaction)
     case "mfa_required": return .stepUp
     case "invalid_grant": return unlessFinal(invalidGrant)
+    case "invalid_scope" where Self.keycloakConsent.contains { error.description?.hasPrefix($0) == true }:
+      return .consent
     case "access_denied":
       return meaning == .adminConsent ? .adminConsent : meaning == .declined ? .declined : .blocked
-    default: return meaning == .transient ? .transient(retryAfter: error.retryAfter) : .config
+    default:
+      if meaning == .loop { return unlessFinal(.config) }
+      return meaning == .transient ? .transient(retryAfter: error.retryAfter) : .config
     }
   }
 
@@ -72,6 +86,8 @@ private struct TokenEndpointFacts {
     case .adminConsent?: return .adminConsent
     case .declined?: return .declined
     case .transient?: return .transient(retryAfter: error.retryAfter)
+    case .loop?: return .transient(retryAfter: error.retryAfter ?? EntraCode.loopPause)
+    case .config? where !hasClaims: return .config
     case .device? where !hasClaims: return .blocked
     default: break
     }
@@ -96,7 +112,6 @@ private struct TokenEndpointFacts {
     case .consent?: return .consent
     case .stepUp?, .device?: return .stepUp
     case .assertionStale?: return .reauth(.assertionStale)
-    case .config?: return .config
     default: break
     }
     let isInteractive = error.suberror == "basic_action" || error.suberror == "additional_action"

@@ -47,7 +47,20 @@ public struct ConsentNeed: Sendable, Hashable {
 
   /// Where it was said.
   public enum Source: Sendable, Hashable {
-    case challenge, tokenEndpoint, rpcError, toolResult, elicitation
+    /// A `WWW-Authenticate` field.
+    case challenge
+    /// The provider's token endpoint.
+    case tokenEndpoint
+    /// This proxy itself, before the call went out: the token does not have the scopes the route asks for.
+    case precheck
+    /// A JSON-RPC error.
+    case rpcError
+    /// The result of a tool.
+    case toolResult
+    /// The upstream's own elicitation: error -32042 (MCP 2025-11-25) or an `input_required` result (2026-07-28).
+    case elicitation
+    /// JSON that is no JSON-RPC, in a body or an event of its own type.
+    case body
   }
 
   /// What has to happen.
@@ -62,9 +75,9 @@ public struct ConsentNeed: Sendable, Hashable {
   public var maxAge: Int?
   /// Whose grant is missing.
   public var target: Target
-  /// A page the upstream names, `https` or loopback. Its host is not checked against anything: never redirect
-  /// to it without an allow-list.
-  public var link: String?
+  /// Pages the upstream names, `https` or loopback, without user information, in order, none twice, at most
+  /// ``maxLinks``. Their hosts are not checked against anything: never redirect to one without an allow-list.
+  public var links: [String]
   /// Where it was said.
   public var source: Source
   /// The code that was recognised, for logs and metrics: `insufficient_scope`, `AADSTS65001`. Short, from a
@@ -72,12 +85,22 @@ public struct ConsentNeed: Sendable, Hashable {
   public var code: String
   /// The provider's own id of the event, for logs.
   public var correlation: String?
+  /// Whether the refusal proves that the call did not run, so that it may be sent once more without harm.
+  public var isUnexecuted: Bool
+
+  /// More links of one answer are dropped.
+  public static let maxLinks = 8
 
   /// A need of `kind`.
+  ///
+  /// - Parameters:
+  ///   - link: the first of ``links``, before those of `links`.
+  ///   - isUnexecuted: nil takes what the source alone proves: a challenge, the token endpoint, our own check and
+  ///     an elicitation prove it; errors, tool results and other bodies do not.
   public init(
     _ kind: Kind, source: Source, code: String, scopes: [String] = [], claims: String? = nil,
     acrValues: [String] = [], maxAge: Int? = nil, target: Target = .upstream, link: String? = nil,
-    correlation: String? = nil
+    links: [String] = [], correlation: String? = nil, isUnexecuted: Bool? = nil
   ) {
     self.kind = kind
     self.scopes = ScopeList.union(scopes)
@@ -85,11 +108,23 @@ public struct ConsentNeed: Sendable, Hashable {
     self.acrValues = acrValues
     self.maxAge = maxAge
     self.target = target
-    self.link = link
+    self.links = []
+    for link in [link].compactMap(\.self) + links
+    where self.links.count < Self.maxLinks && !self.links.contains(link) {
+      self.links.append(link)
+    }
     self.source = source
     self.code = code
     self.correlation = correlation
+    self.isUnexecuted = isUnexecuted ?? source.provesThatNothingRan
   }
+
+  /// The first of ``links``.
+  public var link: String? { links.first }
+
+  /// Whether the upstream asked with an elicitation of its own: a caller that can follow it gets the answer
+  /// untouched, a caller that cannot gets what was read out of it.
+  public var isElicitation: Bool { source == .elicitation }
 
   /// The need once a fresh token was refused as well: a server that names scopes the token does not have
   /// wants these, even when it calls the token invalid.
@@ -108,6 +143,15 @@ public struct ConsentNeed: Sendable, Hashable {
     case .claims: claims != nil
     case .consent: target == .upstream || !scopes.isEmpty
     case .adminConsent, .declined, .blocked, .transient, .config: false
+    }
+  }
+}
+
+extension ConsentNeed.Source {
+  fileprivate var provesThatNothingRan: Bool {
+    switch self {
+    case .challenge, .tokenEndpoint, .precheck, .elicitation: true
+    case .rpcError, .toolResult, .body: false
     }
   }
 }

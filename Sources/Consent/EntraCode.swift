@@ -3,8 +3,12 @@
 /// authorization error codes*).
 enum EntraCode {
   enum Meaning: Sendable, Equatable {
-    case consent, declined, adminConsent, stepUp, device, grantEnded, assertionStale, config, transient
+    case consent, declined, adminConsent, stepUp, device, grantEnded, assertionStale, config, transient, loop
   }
+
+  /// How long to leave Entra alone once it saw a client go round in circles: what Microsoft's own libraries wait
+  /// before they repeat a request that needs the user.
+  static let loopPause: Duration = .seconds(120)
 
   /// What `code` means; nil when it decides nothing.
   static func meaning(_ code: Int) -> Meaning? {
@@ -18,8 +22,9 @@ enum EntraCode {
     case 50013, 500133: .assertionStale
     case 28002, 50011, 65005, 70011, 240002, 500011, 650052, 650056, 650057, 700016, 700022, 9002313: .config
     case 700024, 700027, 1000502, 7000214, 7000215: .config
-    // 50196 is "client loop detected": stop and wait.
-    case 50033, 50087, 50196, 90006, 90024, 90033, 90055: .transient
+    // "Client loop detected": stop and wait.
+    case 50196: .loop
+    case 50033, 50087, 90006, 90024, 90033, 90055: .transient
     default: nil
     }
   }

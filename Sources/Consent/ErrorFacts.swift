@@ -22,6 +22,7 @@ struct ErrorFacts {
 
   private static let maxDepth = 3
   private static let maxCodes = 16
+  private static let maxEntries = 16
 
   // MARK: Gathering
 
@@ -52,12 +53,19 @@ struct ErrorFacts {
     for code in (object["error_codes"]?.array ?? []).prefix(Self.maxCodes) {
       if let code = code.int64.flatMap({ Int(exactly: $0) }) { entraCodes.append(code) }
     }
-    if let description = object["error_description"]?.string {
-      entraCodes += ErrorText.segments(description).compactMap(EntraCode.number)
+    for key in ["error_description", "message", "detail"] {
+      guard let text = object[key]?.string else { continue }
+      entraCodes += ErrorText.segments(text).compactMap(EntraCode.number)
     }
     if correlation == nil { correlation = object["correlation_id"]?.string.map { String($0.prefix(64)) } }
-    for key in ["error", "data", "result", "details"] {
-      if case .object(let inner)? = object[key] { add(inner, depth: depth + 1) }
+    for key in ["error", "data", "result", "details", "detail"] {
+      switch object[key] {
+      case .object(let inner)?: add(inner, depth: depth + 1)
+      // Google's `error.details`.
+      case .array(let list)?:
+        for case .object(let inner) in list.prefix(Self.maxEntries) { add(inner, depth: depth + 1) }
+      default: break
+      }
     }
   }
 
@@ -65,6 +73,8 @@ struct ErrorFacts {
     "consent_url", "consentUrl", "consent_uri", "consentUri", "consent_link", "consentLink",
     "interaction_url",
     "authorization_url", "authorizationUrl", "url",
+    // Foundry's errors: the message is the link and nothing else.
+    "message",
   ]
 
   /// A code, when the value is a short text without spaces.
@@ -94,7 +104,7 @@ struct ErrorFacts {
   }
 
   /// Claims as an object, as its text, or as base64 of it.
-  private static func claims(_ value: JSONValue?) -> String? {
+  static func claims(_ value: JSONValue?) -> String? {
     switch value {
     case .object(let object)? where !object.isEmpty:
       let text = JSONValue.object(object).serialized()
@@ -111,15 +121,8 @@ struct ErrorFacts {
 
   // MARK: Judging
 
-  /// The need these facts amount to; nil when no code among them demands anything.
-  func need(source: ConsentNeed.Source, providerOrigins: Set<String>) -> ConsentNeed? {
-    // 401 stands for "as a challenge would be read"; the message had HTTP status 200.
-    if var need = ConsentNeed.from(challenges: challenges, status: 401), need.kind != .reauth(.tokenRejected)
-    {
-      need.source = source
-      return need
-    }
-    guard let (kind, code) = kind else { return nil }
+  /// The scopes and the link, from members or, where these name none, from the texts.
+  func found(providerOrigins: Set<String>) -> (scopes: [String], link: String?) {
     var scopes = self.scopes
     var link = self.link
     for text in texts {
@@ -127,12 +130,35 @@ struct ErrorFacts {
       if link == nil { link = ErrorText.link(text).flatMap(ConsentLink.safe) }
     }
     if scopes.isEmpty, let link { scopes = ConsentLink.scopes(of: link, providerOrigins: providerOrigins) }
-    // An Entra error without scopes comes from the upstream's own on-behalf-of call.
-    let isDownstream = scopes.isEmpty && (link != nil || !entraCodes.isEmpty)
+    return (scopes, link)
+  }
+
+  /// The need these facts amount to; nil when no code among them demands anything.
+  ///
+  /// - Parameter isTurnedAway: the status says that the request did not run.
+  func need(
+    source: ConsentNeed.Source, providerOrigins: Set<String>, isTurnedAway: Bool
+  ) -> ConsentNeed? {
+    // 401 stands for "as a challenge would be read"; the message had HTTP status 200.
+    if var need = ConsentNeed.from(challenges: challenges, status: 401), need.kind != .reauth(.tokenRejected)
+    {
+      need.source = source
+      need.isUnexecuted = isTurnedAway
+      return need
+    }
+    guard let (kind, code) = kind else { return nil }
+    let (scopes, link) = found(providerOrigins: providerOrigins)
+    // An Entra error without scopes comes from the upstream's own on-behalf-of call, and one of Google's from a
+    // call of the upstream to Google, unless the upstream is what turned the token away.
+    let isForeign = !entraCodes.isEmpty || code == Self.googleScope && !(source == .body && isTurnedAway)
     return ConsentNeed(
       kind, source: source, code: code, scopes: scopes, claims: claims, acrValues: acrValues, maxAge: maxAge,
-      target: isDownstream ? .downstream : .upstream, link: link, correlation: correlation)
+      target: scopes.isEmpty && (link != nil || isForeign) ? .downstream : .upstream, link: link,
+      correlation: correlation, isUnexecuted: isTurnedAway)
   }
+
+  /// Google's reason for a token without the scope a method needs (`google.rpc.ErrorInfo`).
+  private static let googleScope = "access_token_scope_insufficient"
 
   private var kind: (ConsentNeed.Kind, String)? {
     let names = codes.map(Self.normalised)
@@ -140,15 +166,23 @@ struct ErrorFacts {
     let entra = entraCodes.lazy.compactMap { code in EntraCode.meaning(code).map { ($0, code) } }.first
     let entraName = entra.map { "AADSTS\($0.1)" }
     // What no consent page can repair comes first: it would only go round in circles.
+    if has("invalidclient") { return nil }
     switch entra?.0 {
     case .adminConsent?: return (.adminConsent, entraName ?? "")
     case .declined?: return (.declined, entraName ?? "")
+    case .transient?: return (.transient(retryAfter: nil), entraName ?? "")
+    case .loop?: return (.transient(retryAfter: EntraCode.loopPause), entraName ?? "")
+    case .config?: return nil
     case .device? where claims == nil: return (.blocked, entraName ?? "")
     default: break
     }
     if has("adminconsentrequired") { return (.adminConsent, "admin_consent_required") }
+    if has("messageonly"), claims == nil { return (.blocked, "message_only") }
     if has("insufficientclaims") { return claims == nil ? nil : (.claims, "insufficient_claims") }
-    if has("insufficientuserauthentication") { return (.stepUp, "insufficient_user_authentication") }
+    if has("insufficientuserauthentication") || has("insufficientauthenticationcontext") {
+      return (.stepUp, "insufficient_user_authentication")
+    }
+    if has("mfarequired") { return (.stepUp, "mfa_required") }
     if has("interactionrequired") {
       if claims != nil { return (.claims, "interaction_required") }
       let isConsent = has("consentrequired") || entra?.0 == .consent || !scopes.isEmpty
@@ -156,6 +190,7 @@ struct ErrorFacts {
     }
     if has("consentrequired") { return (.consent, "consent_required") }
     if has("insufficientscope") { return (.consent, "insufficient_scope") }
+    if has("accesstokenscopeinsufficient") { return (.consent, Self.googleScope) }
     if has("oauthconsentrequest"), link != nil { return (.consent, "oauth_consent_request") }
     switch entra?.0 {
     case .consent?: return (.consent, entraName ?? "")

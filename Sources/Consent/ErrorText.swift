@@ -36,6 +36,12 @@ enum ErrorText {
     return (try? JSONValue.parse(String(text[start...end]), limits: limits))?.object
   }
 
+  /// The JSON object the text is, without anything before or behind it.
+  static func wholeObject(_ text: String) -> JSONObject? {
+    guard text.utf8.count <= maxBytes, text.utf8.contains(UInt8(ascii: "{")) else { return nil }
+    return (try? JSONValue.parse(text, limits: JSONLimits(depth: 32, bytes: maxBytes)))?.object
+  }
+
   /// The first web address in the text.
   static func link(_ text: String) -> String? {
     let bytes = Array(bounded(text).utf8)

@@ -39,6 +39,8 @@ func quoted(_ text: String) -> String {
     case "\"": out += "\\\""
     case "\\": out += "\\\\"
     case "\n": out += "\\n"
+    case "\u{0}"..<" ":
+      out += "\\u00\(scalar.value < 16 ? "0" : "")\(String(scalar.value, radix: 16))"
     default: out.unicodeScalars.append(scalar)
     }
   }

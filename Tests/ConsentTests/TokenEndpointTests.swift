@@ -87,7 +87,8 @@ private let rows: [Row] = [
   Row("a server error", status: 500, "server_error", .transient(retryAfter: nil), "server_error"),
   Row("Entra's hiccup", "invalid_grant", codes: [90033], .transient(retryAfter: nil), "AADSTS90033"),
   Row(
-    "a loop that Entra sees", "interaction_required", codes: [50196], .transient(retryAfter: nil),
+    "a loop that Entra sees", "interaction_required", codes: [50196],
+    .transient(retryAfter: .seconds(120)),
     "AADSTS50196"),
   // The installation.
   Row("invalid_client", status: 401, "invalid_client", codes: [7000215], .config, "AADSTS7000215"),

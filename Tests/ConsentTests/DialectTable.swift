@@ -1,0 +1,133 @@
+import Consent
+import FoundationEssentials
+import JSON
+import Testing
+
+/// The table of dialects for the documentation, made from the corpus.
+enum DialectTable {
+  static let begin = "<!-- dialects:begin -->"
+  static let end = "<!-- dialects:end -->"
+
+  /// `| dialect | where | what Coatcheck does |`, one row for each file. Files of a dialect that differ in their
+  /// title alone become one row.
+  static func markdown() -> String {
+    var rows: [Row] = []
+    for fixture in Fixture.all.sorted(by: { ($0.dialect, $0.name) < ($1.dialect, $1.name) }) {
+      let rest = "\(place(fixture)) | \(action(fixture))"
+      let row = rows.firstIndex { $0.dialect == fixture.dialect && $0.rest == rest } ?? rows.endIndex
+      if row == rows.endIndex { rows.append(Row(dialect: fixture.dialect, rest: rest)) }
+      rows[row].add(cell(fixture.title), fixture.expect?.code)
+    }
+    return "| dialect | where | what Coatcheck does |\n|---|---|---|\n" + rows.map { "\($0.text)\n" }.joined()
+  }
+
+  private struct Row {
+    let dialect: String
+    let rest: String
+    private var titles: [(text: String, codes: [String])] = []
+
+    init(dialect: String, rest: String) {
+      self.dialect = dialect
+      self.rest = rest
+    }
+
+    /// Adds a case. Of the codes only Entra's say more than the title.
+    mutating func add(_ title: String, _ code: String?) {
+      let codes = [code].compactMap(\.self).filter { $0.hasPrefix("AADSTS") }
+      if let known = titles.firstIndex(where: { $0.text == title }) {
+        titles[known].codes += codes
+      } else {
+        titles.append((title, codes))
+      }
+    }
+
+    var text: String {
+      let cases = titles.map { title in
+        title.codes.isEmpty
+          ? title.text : "\(title.text) (\(title.codes.map { "`\($0)`" }.joined(separator: ", ")))"
+      }
+      return "| **\(dialect)**: \(cases.joined(separator: "; ")) | \(rest) |"
+    }
+  }
+
+  /// `document` with the table between its markers; nil when it does not have both.
+  static func written(into document: String) -> String? {
+    guard let start = document.firstRange(of: begin), let stop = document.firstRange(of: end),
+      start.upperBound <= stop.lowerBound
+    else { return nil }
+    return document[..<start.upperBound] + "\n\(markdown())" + document[stop.lowerBound...]
+  }
+
+  private static func place(_ fixture: Fixture) -> String {
+    switch fixture.kind {
+    case .header: "\(fixture.status), `WWW-Authenticate`"
+    case .rpcError: "JSON-RPC error \(fixture.payload?["code"]?.number.map { "`\($0.text)`" } ?? "")"
+    case .toolResult: "result of a tool, `isError: \(fixture.payload?["isError"]?.bool == true)`"
+    case .result: "result `input_required`"
+    case .body: "\(fixture.status), JSON body"
+    case .event: "event `\(fixture.eventType ?? "message")`"
+    case .tokenEndpoint: "token endpoint, \(fixture.status)"
+    }
+  }
+
+  private static func action(_ fixture: Fixture) -> String {
+    let isHead = fixture.kind == .header || fixture.kind == .tokenEndpoint
+    guard let expect = fixture.expect else {
+      let isUnauthorized = fixture.status == 401 && [.header, .body].contains(fixture.kind)
+      return isUnauthorized ? "as any 401: refreshes the token and sends the call once more" : "passes it on"
+    }
+    func final(_ why: String) -> String { isHead ? "says that \(why)" : "passes it on: \(why)" }
+    func open(_ what: String) -> String { expect.isUnexecuted ? what : "\(what); the call may have run" }
+    return switch expect.kind {
+    case .reauth(.tokenRejected): "refreshes the token and sends the call once more"
+    case .reauth(.grantEnded): "asks for a new sign-in"
+    case .reauth(.assertionStale): "refreshes the token first"
+    case .claims: open("asks the provider for the claims")
+    case .stepUp: open("asks for a stronger sign-in")
+    case .adminConsent: final("an administrator has to grant it")
+    case .declined: final("the user declined")
+    case .blocked: final("a policy forbids it")
+    case .transient: final("it may work later")
+    case .config: final("the installation is at fault")
+    case .consent where expect.isRepairable:
+      open(expect.scopes.isEmpty ? "asks for consent" : "asks for consent to the scopes named")
+    case .consent where expect.link != nil: open("points to the link named")
+    case .consent: "passes it on: no consent to this proxy can help"
+    }
+  }
+
+  private static func cell(_ text: String) -> String {
+    text.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
+  }
+}
+
+@Suite struct `The table of dialects` {
+  @Test func `has a row for every place and outcome`() {
+    let table = DialectTable.markdown()
+    for fixture in Fixture.all { #expect(table.contains("| **\(fixture.dialect)**: "), "\(fixture.name)") }
+    #expect(table.split(separator: "\n").allSatisfy { $0.hasPrefix("| ") || $0.hasPrefix("|-") })
+  }
+
+  @Test func `is put between its markers and nowhere else`() throws {
+    let document = "a\n\(DialectTable.begin)\nold\n\(DialectTable.end)\nb\n"
+    let written = try #require(DialectTable.written(into: document))
+    #expect(
+      written.hasPrefix("a\n\(DialectTable.begin)\n| dialect")
+        && written.hasSuffix("|\n\(DialectTable.end)\nb\n"))
+    #expect(DialectTable.written(into: written) == written)
+    #expect(DialectTable.written(into: "no markers") == nil)
+  }
+
+  /// With `COATCHECK_WRITE_DOCS=1` in the environment it is written anew.
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "\(Fixture.root)/docs/consent.md")))
+  func `in the documentation is the one that is made from the corpus`() throws {
+    let path = "\(Fixture.root)/docs/consent.md"
+    let document = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+    let made = try #require(DialectTable.written(into: document), "docs/consent.md has no markers")
+    if ProcessInfo.processInfo.environment["COATCHECK_WRITE_DOCS"] == "1" {
+      try Data(made.utf8).write(to: URL(filePath: path))
+      return
+    }
+    #expect(document == made, "run the tests with COATCHECK_WRITE_DOCS=1 and commit docs/consent.md")
+  }
+}
