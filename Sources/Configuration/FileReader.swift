@@ -1,16 +1,19 @@
 internal import Glibc
 
-/// Reading of small files at start-up. Blocks, so never on a loop.
-enum FileReader {
+/// Reading of small files. Blocks, so never on a loop.
+public enum FileReader {
   /// Why a file cannot be used.
-  struct Failure: Error {
+  public struct Failure: Error, CustomStringConvertible {
     /// One clause that names no path.
-    let message: String
-    let isMissing: Bool
+    public let message: String
+    /// Whether there is no such file.
+    public let isMissing: Bool
+
+    public var description: String { "the file " + message }
   }
 
   /// The content of a regular file of at most `limit` bytes.
-  static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
+  public static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
     guard !path.isEmpty, !path.utf8.contains(0) else { throw failure(ENOENT) }
     // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

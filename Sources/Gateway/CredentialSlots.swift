@@ -4,14 +4,27 @@ internal import JSON
 internal import OAuth
 internal import Sessions
 
-/// The tokens a session can hold: one slot for each distinct (resource, scope) among the routes. Routes that want the same token share
-/// a slot.
+/// The tokens a session can hold: one slot for each distinct (resource, scope, exchange) among the routes. Routes that want the same
+/// token share a slot.
 struct CredentialSlots: Sendable {
   struct Slot: Sendable, Equatable {
     var key: ResourceKey
     var scope: [String]
     /// RFC 8707 parameter, where configured.
     var resource: String?
+    /// How the token comes about; nil: from the refresh token.
+    var exchange: Exchange?
+  }
+
+  /// A token that is had in exchange for another one of the session.
+  struct Exchange: Sendable, Equatable {
+    var form: ExchangeRequest.Form
+    /// The slot of the access token that is exchanged; nil: the ID token is.
+    var subject: Int?
+    /// RFC 8693 §2.1.
+    var audience: [String]
+    /// File with the actor's token, read for each exchange.
+    var actorTokenFile: String?
   }
 
   private(set) var slots: [Slot] = []
@@ -26,9 +39,17 @@ struct CredentialSlots: Sendable {
   }
 
   /// The slot for a route's token; a new one when no route before wanted the same.
-  mutating func slot(scope: [String], resource: String?) -> Int {
-    let name = (resource ?? "") + "|" + scope.sorted().joined(separator: " ")
-    let slot = Slot(key: ResourceKey(name), scope: scope, resource: resource)
+  ///
+  /// The key names all that makes a token another one within a session: the session itself stands for provider, client and user.
+  mutating func slot(scope: [String], resource: String?, exchange: Exchange? = nil) -> Int {
+    var name = (resource ?? "") + "|" + scope.sorted().joined(separator: " ")
+    if let exchange {
+      let subject = exchange.subject.map { slots[$0].key.name } ?? "id_token"
+      name =
+        [exchange.form.rawValue, subject, exchange.audience.sorted().joined(separator: " "), name]
+        .joined(separator: "|")
+    }
+    let slot = Slot(key: ResourceKey(name), scope: scope, resource: resource, exchange: exchange)
     if let index = slots.firstIndex(of: slot) { return index }
     slots.append(slot)
     return slots.count - 1
@@ -37,6 +58,23 @@ struct CredentialSlots: Sendable {
   func key(_ index: Int) -> ResourceKey { slots[index].key }
 
   func slot(of key: ResourceKey) -> Slot? { slots.first { $0.key == key } }
+
+  /// What the provider is asked for so that this slot's token can be had: for an exchange also what the exchanged token needs.
+  func askedScope(_ index: Int) -> [String] {
+    guard let subject = slots[index].exchange?.subject else { return slots[index].scope }
+    return ScopeList.union(slots[subject].scope, slots[index].scope)
+  }
+
+  /// The `resource` that the authorization request names: that of the token which comes of it.
+  func askedResource(_ index: Int) -> String? {
+    slots[index].exchange.map { $0.subject.flatMap { slots[$0].resource } } ?? slots[index].resource
+  }
+
+  /// The slot of the token that an authorization code is redeemed for.
+  func redeemed(_ index: Int) -> Int? {
+    guard let exchange = slots[index].exchange else { return index }
+    return exchange.subject
+  }
 
   /// The scopes of a slot's token as far as they are known.
   func scopes(of session: Session, slot index: Int) -> [String] {
@@ -69,19 +107,29 @@ struct CredentialSlots: Sendable {
   }
 
   /// What a finished walk brings to the session.
+  ///
+  /// What was granted stays granted: the scopes are those that the token answer names, together with the ones of before. When the
+  /// new token has fewer than the one it replaces, it is not kept, and the next is asked for all (RFC 6749 §6).
   func grant(_ arrival: SignIn.Arrival, user: UserKey, previous: Session?, consentSlot: Int?) -> SignInGrant {
     let tokens = arrival.tokens
     let granted = tokens.scope ?? arrival.attempt.scope
     let carried = previous.flatMap { $0.user == user ? $0 : nil }
     var extra = carried?.extraScopes ?? [:]
     if case .consent(let consent) = arrival.attempt.purpose, let consentSlot {
-      extra[key(consentSlot)] = ScopeList.union(extra[key(consentSlot)] ?? [], consent.scopes)
+      let isExchange = slots[consentSlot].exchange != nil
+      // A token answer names the scopes of its own resource only: those of another one were agreed to as asked.
+      let agreed = isExchange || consent.isWhole ? consent.scopes : consent.scopes.filter(granted.contains)
+      extra[key(consentSlot)] = ScopeList.union(
+        extra[key(consentSlot)] ?? [], consent.isWhole ? [] : agreed)
     }
     let token = TokenGrant(
       accessToken: tokens.accessToken, expiresIn: tokens.expiresIn, refreshIn: tokens.refreshIn,
       scopes: tokens.scope)
     var fresh: [ResourceKey: TokenGrant] = [:]
-    for key in keys(ofCodeTokenFor: consentSlot, arrival) { fresh[key] = token }
+    let isNarrower = tokens.refreshToken != nil && !narrowed(arrival, previous: carried).isEmpty
+    if !isNarrower {
+      for key in keys(ofCodeTokenFor: consentSlot.flatMap(redeemed), arrival) { fresh[key] = token }
+    }
     let claims = arrival.claims
     return SignInGrant(
       user: user,
@@ -89,8 +137,17 @@ struct CredentialSlots: Sendable {
         name: claims.name, username: claims.preferredUsername, email: claims.email,
         claims: claims.selected(sessionClaims).serialized()),
       authTime: claims.authTime, idToken: tokens.idToken, refreshToken: tokens.refreshToken,
-      grantedScopes: granted,
+      grantedScopes: ScopeList.union(granted, carried?.grantedScopes ?? []),
       tokens: fresh, extraScopes: extra, sid: claims.sid, loginHint: claims.loginHint)
+  }
+
+  /// The scopes that the token of before had and the new one lacks: a provider may grant less than it was asked for.
+  func narrowed(_ arrival: SignIn.Arrival, previous: Session?) -> [String] {
+    guard case .consent(let consent) = arrival.attempt.purpose, let scope = arrival.tokens.scope,
+      let previous, previous.user == user(of: arrival.claims), slots.count == 1,
+      let before = previous.tokens[slots[0].key]?.scopes, !consent.isWhole
+    else { return [] }
+    return ScopeList.missing(before, from: scope)
   }
 
   /// Which slots the access token of the code exchange is good for. With one slot it is that one's. With several it is only
@@ -98,8 +155,9 @@ struct CredentialSlots: Sendable {
   /// gets a token that is good for another.
   private func keys(ofCodeTokenFor consentSlot: Int?, _ arrival: SignIn.Arrival) -> [ResourceKey] {
     guard slots.count > 1 else { return slots.map(\.key) }
-    let wanted = [key(consentSlot ?? 0)]
-    if arrival.attempt.resource != nil { return wanted }
+    guard let first = consentSlot ?? slots.indices.first(where: { slots[$0].exchange == nil }) else { return [] }
+    let wanted = [key(first)]
+    if arrival.attempt.resource != nil || scopeNamesResource { return wanted }
     return arrival.tokens.refreshToken == nil ? wanted : []
   }
 }

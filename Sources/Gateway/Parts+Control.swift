@@ -18,9 +18,9 @@ extension Gateway {
     provider: Provider, store: any SessionStore
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
-    let refresher = ProviderRefresher(provider: provider, slots: slots, log: log) { outcome in
-      counters.withLock { $0.count(outcome) }
-    }
+    let refresher = ProviderRefresher(
+      provider: provider, slots: slots, log: log, count: { outcome in counters.withLock { $0.count(outcome) } },
+      readFile: readFile, clock: Timestamp.now)
     let policy = SessionPolicy(
       idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout)
     let loop = controlLoop
@@ -47,8 +47,9 @@ extension Gateway {
       settings: SignIn.Settings(
         redirectURI: configuration.redirectURI, issuer: configuration.oidc.issuer.text,
         scope: configuration.oidc.scope,
-        routeScopes: routes.all.reduce([]) { ScopeList.union($0, $1.scope) },
-        resource: slots.slots.first?.resource, acrValues: configuration.oidc.acrValues,
+        // An exchanged token's own scopes are asked for when they turn out to be missing.
+        routeScopes: slots.slots.filter { $0.exchange == nil }.reduce([]) { ScopeList.union($0, $1.scope) },
+        resource: slots.slots.first { $0.exchange == nil }?.resource, acrValues: configuration.oidc.acrValues,
         prompt: configuration.oidc.prompt, cookies: cookies), clock: Timestamp.now)
     return ControlPlane(
       loop: controlLoop,
@@ -57,17 +58,43 @@ extension Gateway {
         touchInterval: policy.touchInterval,
         revokesOnLogout: configuration.tokens.revokeOnLogout,
         linkLifetime: configuration.consent.linkLifetime,
+        keptCallsPerUser: configuration.consent.keptCalls, providerHost: configuration.oidc.issuer.host,
+        providerOrigins: [configuration.oidc.issuer.origin],
         publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI,
         callbackPath: configuration.oidc.redirectPath),
       routes: routes, cookies: cookies, log: log, signIn: signIn, provider: provider, authority: authority,
       store: store, slots: slots, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
+      desk: ConsentDesk(lifetime: configuration.consent.linkLifetime),
+      toolScopes: ToolScopes(configuration.consent.toolScopes, routes: routes.all.map(\.path)),
       counters: counters, homes: homes, clock: Timestamp.now)
+  }
+
+  /// How the provider behaves beyond the standards.
+  var providerProfile: ProviderProfile {
+    switch configuration.oidc.profile {
+    case .auto: .of(issuer: configuration.oidc.issuer.text)
+    case .standard: .standard
+    case .entra: .entra
+    }
+  }
+
+  /// Reads a small file on a thread that may block.
+  var readFile: @Sendable (String) async throws -> [UInt8] {
+    let blocking = blocking
+    return { path in try await blocking.run { try FileReader.read(path, limit: WorkloadIdentity.maxBytes) } }
   }
 
   func makeProvider(_ log: EventLog) throws(StartError) -> Provider {
     let tls: TLSClientContext
-    do { tls = try TLSClientContext(caFile: configuration.oidc.caFile) } catch {
-      throw StartError(description: "oidc.ca_file: \(error)")
+    let settings = try providerSettings()
+    var identity: TLSServerContext.Identity?
+    if case .mutualTLS = settings.authentication, let certificate = configuration.oidc.certificateFile,
+      let key = configuration.oidc.privateKeyFile
+    {
+      identity = TLSServerContext.Identity(certificateFile: certificate, privateKeyFile: key)
+    }
+    do { tls = try TLSClientContext(caFile: configuration.oidc.caFile, identity: identity) } catch {
+      throw StartError(description: "oidc.ca_file, oidc.certificate_file: \(error)")
     }
     var client = HTTPClientSettings(tls: tls)
     client.connectTimeout = configuration.timeouts.connect
@@ -75,17 +102,18 @@ extension Gateway {
     let connector = Connector(loop: controlLoop, blocking: blocking)
     let transport = HTTPClient(loop: controlLoop, settings: client, connector: connector)
     return Provider(
-      settings: try providerSettings(), transport: transport, executor: controlLoop, clock: Timestamp.now)
+      settings: settings, transport: transport, executor: controlLoop, clock: Timestamp.now)
   }
 
-  /// Opens the store; makes the sealing key at the first start.
-  func openStore() async throws(StartError) -> any SessionStore {
+  /// Opens the store; makes the sealing key at the first start. The same key seals what clients are given to bring back; without a
+  /// store on disk that is good for this run only.
+  func openStore() async throws(StartError) -> (any SessionStore, Sealer) {
     let configured = configuration.session.store
     guard let path = configured.file(environment: environment),
       let keyFile = configured.keyFile(environment: environment)
-    else { return MemorySessionStore() }
+    else { return (MemorySessionStore(), Sealer(current: SealingKey.make())) }
     let sealer = try makeSealer(ownKeyFile: keyFile, databaseExists: unsafe access(path, F_OK) == 0)
-    do { return try await SQLiteSessionStore.open(path: path, sealer: sealer) } catch {
+    do { return (try await SQLiteSessionStore.open(path: path, sealer: sealer), sealer) } catch {
       throw StartError(description: "session.store.path \(path): \(error)")
     }
   }

@@ -12,7 +12,9 @@ extension Gateway {
     }
     var settings = ProviderSettings(
       issuer: oidc.issuer.text, clientID: oidc.clientID, authentication: try authentication(credential))
+    settings.profile = providerProfile
     settings.clockSkew = oidc.clockSkew
+    settings.allowedTenants = Set(oidc.allowedTenants)
     settings.extraAuthorizationParameters = oidc.extraAuthorizationParams.map { ($0.name, $0.value) }
     return settings
   }
@@ -22,6 +24,8 @@ extension Gateway {
     case .secret(let secret):
       return configuration.oidc.tokenEndpointAuthMethod == .clientSecretPost
         ? .clientSecretPost(secret) : .clientSecretBasic(secret)
+    case .assertionFile(let file): return WorkloadIdentity.authentication(file: file, reader: readFile)
+    case .clientCertificate: return .mutualTLS
     case .privateKey(let pem, let certificate):
       do {
         return .privateKeyJWT(

@@ -46,19 +46,19 @@ extension Gateway {
   func assemble() async throws(StartError) -> Parts {
     let log = EventLog(logger: logger)
     let homes = LoopDirectory()
-    let isEntra = EntraIssuer.matches(configuration.oidc.issuer.text)
-    var slots = CredentialSlots(scopeNamesResource: isEntra, sessionClaims: configuration.session.claims)
+    var slots = CredentialSlots(
+      scopeNamesResource: providerProfile == .entra, sessionClaims: configuration.session.claims)
     let routes = makeRoutes(&slots)
     let cookies = CookieJar(
       isSecure: configuration.publicURL.isSecure, sessionName: configuration.session.cookieName,
       sameSite: SetCookie.SameSite(rawValue: configuration.session.sameSite.rawValue) ?? .lax,
       attemptLifetime: SignInAttempt.lifetime)
     let provider = try makeProvider(log)
-    let store = try await openStore()
+    let (store, sealer) = try await openStore()
     let control = makeControl(
       log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider, store: store
     )
-    let rounds = control.rounds
+    await control.restoreToolScopes()
     let publicURL = configuration.publicURL
     let shared = SharedState(
       routes: routes,
@@ -71,12 +71,13 @@ extension Gateway {
         answerBody: configuration.limits.inspectedBody.bytes,
         event: configuration.streams.maxEventBytes.bytes, keepAlive: configuration.streams.keepAlive,
         maxRequestBody: UInt64(configuration.limits.requestBody.bytes)),
-      mcpSessions: MCPSessionBindings(), consentRounds: rounds,
-      watch: ConsentWatch(
-        providerOrigins: [configuration.oidc.issuer.origin],
-        maxBytes: configuration.limits.inspectedBody.bytes,
-        consentCodes: configuration.consent.codes),
-      requiresPreConsent: configuration.consent.requirePreConsent, control: control)
+      mcpSessions: MCPSessionBindings(), consentRounds: control.rounds, desk: control.desk,
+      toolScopes: control.toolScopes, learnsToolScopes: configuration.consent.learnToolScopes,
+      scriptAnswer: ScriptAnswer(rawValue: configuration.consent.scriptStatus) ?? .forbidden,
+      hold: configuration.consent.hold, linkLifetime: configuration.consent.linkLifetime,
+      keptCalls: KeptCallLimits(
+        perUser: configuration.consent.keptCalls, maxBody: configuration.consent.keptCallSize.bytes),
+      stateSealer: sealer, control: control)
     return Parts(
       shared: shared, control: control, homes: homes, tls: try makeServerTLS(),
       upstreamTLS: try makeUpstreamTLS(),
@@ -88,7 +89,7 @@ extension Gateway {
     var routes: [Route] = []
     for (index, configured) in configuration.routes.enumerated() {
       let isBearer = configured.authorization == .bearer
-      let slot = isBearer ? slots.slot(scope: configured.scope, resource: configured.resource) : nil
+      let slot = isBearer ? self.slot(configured, &slots) : nil
       // The configuration was validated with the same rules, so both parse.
       guard let prefix = RoutePath(configured.path), let upstream = URLReference(configured.upstream.text)
       else { continue }
@@ -97,9 +98,42 @@ extension Gateway {
           index: index, path: configured.path, prefix: prefix, upstream: upstream,
           authorization: isBearer ? .bearer : .none, needsSession: configured.session == .required,
           isMCP: configured.mcp, credentialSlot: slot, scope: configured.scope, resource: configured.resource,
-          passCookies: configured.passCookies, passResponseFields: configured.passResponseHeaders))
+          passCookies: configured.passCookies, passResponseFields: configured.passResponseHeaders,
+          consent: routeConsent(configured)))
     }
     return RouteTable(routes)
+  }
+
+  private func slot(_ route: Configuration.Route, _ slots: inout CredentialSlots) -> Int {
+    guard let exchange = route.exchange else { return slots.slot(scope: route.scope, resource: route.resource) }
+    let subject =
+      exchange.subjectToken == .idToken
+      ? nil : slots.slot(scope: exchange.subjectScope, resource: exchange.subjectResource)
+    return slots.slot(
+      scope: route.scope, resource: route.resource,
+      exchange: CredentialSlots.Exchange(
+        form: exchange.form == .onBehalfOf ? .onBehalfOf : .tokenExchange, subject: subject,
+        audience: exchange.audience, actorTokenFile: exchange.actorTokenFile))
+  }
+
+  private func routeConsent(_ route: Configuration.Route) -> RouteConsent {
+    let rules = route.consentRules.map { rule in
+      ConsentRule(
+        code: rule.code, values: rule.values, scopes: rule.scopes, link: rule.link, claims: rule.claims,
+        unexecuted: rule.unexecuted, target: rule.target == .downstream ? .downstream : .upstream)
+    }
+    // `.default` is everything that the application's registration names, for itself and for what is behind it.
+    let whole =
+      providerProfile == .entra
+      ? route.scope.lazy.compactMap(EntraScope.resource).first.map { $0 + "/.default" } : nil
+    return RouteConsent(
+      server: route.name ?? route.path,
+      watch: ConsentWatch(
+        providerOrigins: [configuration.oidc.issuer.origin],
+        maxBytes: configuration.limits.inspectedBody.bytes, consentCodes: configuration.consent.codes,
+        rules: rules),
+      downstream: route.downstreamConsent, linkHosts: Set(route.consentLinkHosts.map { $0.lowercased() }),
+      requiresPreConsent: route.requirePreConsent ?? configuration.consent.requirePreConsent, wholeScope: whole)
   }
 
   private func makeServerTLS() throws(StartError) -> TLSServerContext? {

@@ -34,15 +34,14 @@ enum ProviderFault {
     case .config: return .misconfigured(detail: "\(error)")
     }
   }
-}
 
-/// Whether an issuer is Microsoft Entra ID: it wants no `resource` parameter, and names the resource inside the scope.
-enum EntraIssuer {
-  static func matches(_ issuer: String) -> Bool {
-    [
-      "https://login.microsoftonline.com/", "https://login.microsoftonline.us/",
-      "https://login.partner.microsoftonline.cn/",
-    ]
-    .contains { issuer.hasPrefix($0) }
+  /// What a failed exchange means: the refresh token is not at fault, whatever the provider calls it.
+  static func exchangeOutcome(of error: OAuthError) -> RefreshOutcome {
+    if case .tokenEndpoint(let told) = error, told.isSubjectRefused {
+      return .subjectRefused(ProviderRefusal(error: told.error ?? "invalid_grant", codes: told.errorCodes))
+    }
+    let outcome = outcome(of: error)
+    if case .invalidGrant(let refusal) = outcome { return .subjectRefused(refusal) }
+    return outcome
   }
 }

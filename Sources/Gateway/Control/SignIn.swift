@@ -115,7 +115,7 @@ struct SignIn: Sendable {
     do {
       let tokens = try await provider.redeem(
         code: code, redirectURI: settings.redirectURI, codeVerifier: attempt.codeVerifier,
-        resource: attempt.resource)
+        resource: attempt.resource, scope: attempt.scope)
       guard let idToken = tokens.idToken else { throw OAuthError.idToken(.missing) }
       var expectation = IDTokenExpectation(nonce: attempt.nonce, accessToken: tokens.accessToken)
       expectation.code = code
