@@ -1,13 +1,22 @@
+import Basics
+import Consent
 import Testing
 import Wire
 
 @testable import Gateway
 
 @Suite struct DenialTests {
+  static let question = ConsentQuestion(
+    consent: SignInAttempt.Consent(
+      session: hash(1), user: Bytes32(1, 0, 0, 0), routeIndex: 0, scopes: ["a", "b"], claims: nil,
+      acrValues: [], maxAge: nil, prompt: nil),
+    server: "Files", id: "x", url: "https://proxy.test/auth/continue?i=x")
+
   static let all: [Denial] = [
-    .loginRequired, .consentRequired(scopes: ["a", "b"], link: "/x", detail: "d"),
+    .loginRequired, .consentRequired(question),
     .consentExhausted(scopes: []),
-    .consentBlocked(detail: "d"), .foreignOrigin, .crossSite, .notJSON, .methodNotAllowed, .noRoute,
+    .consentBlocked(detail: "d"), .consentDeclined, .consentGiven, .downstreamConsent, .upstreamForbids,
+    .badRequestState(.expired), .notKept, .foreignOrigin, .crossSite, .notJSON, .methodNotAllowed, .noRoute,
     .ambiguousPath,
     .headerMismatch("Mcp-Method differs"), .invalidMessage("no"), .unknownMCPSession, .bodyTooLarge,
     .providerUnavailable(retryAfter: nil), .providerMisconfigured, .upstreamUnreachable, .upstreamTimeout,
@@ -23,7 +32,7 @@ import Wire
       #expect((400...599).contains(answer.status), "\(answer.reason)")
       #expect(answer.status != 500)
       // The range of JSON-RPC and MCP is theirs; only what they define there is used.
-      #expect(answer.code > 0 || [-32020, -32600].contains(answer.code), "\(answer.reason)")
+      #expect(answer.code > 0 || [-32020, -32600, -32602].contains(answer.code), "\(answer.reason)")
       #expect(!answer.title.isEmpty && !answer.explanation.isEmpty)
       #expect(answer.reason.allSatisfy { $0.isLowercase || $0 == "_" })
     }
@@ -31,7 +40,7 @@ import Wire
 
   @Test(
     arguments: [
-      (.loginRequired, 401), (.consentRequired(scopes: [], link: "", detail: ""), 403), (.foreignOrigin, 403),
+      (.loginRequired, 401), (.consentRequired(question), 403), (.notKept, 410), (.foreignOrigin, 403),
       (.crossSite, 403), (.notJSON, 415), (.methodNotAllowed, 405), (.noRoute, 404), (.ambiguousPath, 400),
       (.unknownMCPSession, 404), (.bodyTooLarge, 413), (.headerMismatch(""), 400),
       (.providerMisconfigured, 502),

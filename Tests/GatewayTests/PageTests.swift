@@ -15,7 +15,16 @@ import Testing
     Pages.account(
       Pages.Account(
         name: text, username: text, issuer: text, signedInAt: text, endsAt: text,
-        grants: [(route: text, scopes: [text, text]), (route: text, scopes: [])], notice: text))
+        grants: [(route: text, scopes: [text, text]), (route: text, scopes: [])],
+        given: [Pages.Account.Given(key: text, server: text, scopes: [text], tool: text, at: text)],
+        notice: text))
+  }
+
+  static func consent(_ text: String) -> String {
+    ConsentPage(
+      server: text, tool: text, scopes: [text], isStepUp: false, isWhole: false, user: text, provider: text,
+      upstreamLink: text, action: text
+    ).html
   }
 
   /// The tags of a page, in order, with their attributes.
@@ -25,7 +34,7 @@ import Testing
 
   @Test(arguments: payloads) func `nothing from outside becomes markup`(payload: String) {
     let pages: [(String) -> String] = [
-      Self.account, { Pages.signedOut(notice: $0) },
+      Self.account, Self.consent, { Pages.signedOut(notice: $0) },
       { Pages.problem(title: $0, explanation: $0, requestID: $0, action: (label: $0, href: "/x?y=" + $0)) },
     ]
     for page in pages {

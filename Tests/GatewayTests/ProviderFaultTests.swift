@@ -114,17 +114,4 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     #expect(wait == .seconds(42))
     #expect(detail.contains("503"))
   }
-
-  @Test(
-    arguments: [
-      ("https://login.microsoftonline.com/common/v2.0", true),
-      ("https://login.microsoftonline.us/x/v2.0", true),
-      ("https://login.partner.microsoftonline.cn/x", true),
-      ("https://login.microsoftonline.com.evil.test/", false),
-      ("http://login.microsoftonline.com/x", false),
-      ("https://idp.test/https://login.microsoftonline.com/", false),
-    ]) func `Entra is known by its issuer`(issuer: String, expected: Bool)
-  {
-    #expect(EntraIssuer.matches(issuer) == expected)
-  }
 }

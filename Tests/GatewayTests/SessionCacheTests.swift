@@ -109,7 +109,7 @@ import Testing
 
   @Test func `an id belongs to who opened it`() throws {
     let bindings = MCPSessionBindings()
-    bindings.bind(try Self.key(0, "abc"), to: Self.alice)
+    bindings.bind(try Self.key(0, "abc"), to: Self.alice, capabilities: [])
     #expect(bindings.owner(of: try Self.key(0, "abc")) == Self.alice)
     #expect(bindings.owner(of: try Self.key(0, "abd")) == nil)
     #expect(bindings.owner(of: try Self.key(0, "ABC")) == nil)
@@ -126,7 +126,7 @@ import Testing
     let bindings = MCPSessionBindings(capacity: 3)
     let keys = try (0..<10).map { try Self.key(0, "s\($0)") }
     for (index, key) in keys.enumerated() {
-      bindings.bind(key, to: Self.alice)
+      bindings.bind(key, to: Self.alice, capabilities: [])
       for (other, known) in keys.enumerated() {
         #expect((bindings.owner(of: known) != nil) == (other <= index && other > index - 3))
       }
@@ -136,8 +136,8 @@ import Testing
   @Test func `binding the same id again takes no second place`() throws {
     let bindings = MCPSessionBindings(capacity: 2)
     let (a, b) = (try Self.key(0, "a"), try Self.key(0, "b"))
-    bindings.bind(a, to: Self.alice)
-    for _ in 0..<5 { bindings.bind(b, to: Self.bob) }
+    bindings.bind(a, to: Self.alice, capabilities: [])
+    for _ in 0..<5 { bindings.bind(b, to: Self.bob, capabilities: []) }
     #expect(bindings.owner(of: a) == Self.alice)
     #expect(bindings.owner(of: b) == Self.bob)
   }

@@ -1,4 +1,6 @@
 import Basics
+import Configuration
+import Consent
 import HTTP
 import Sessions
 import Testing
@@ -73,14 +75,17 @@ extension Substring {
 func makeRoute(
   index: Int = 0, _ path: String = "/mcp", to upstream: String = "http://127.0.0.1:3000/mcp",
   authorization: Route.Authorization = .bearer, needsSession: Bool = true, isMCP: Bool = true, slot: Int? = 0,
-  scope: [String] = [], resource: String? = nil, passCookies: [String] = [], passResponseFields: [String] = []
+  scope: [String] = [], resource: String? = nil, passCookies: [String] = [], passResponseFields: [String] = [],
+  consent: RouteConsent = RouteConsent(
+    server: "Files", watch: ConsentWatch(), downstream: .combined, linkHosts: [], requiresPreConsent: false)
 ) throws -> Route {
   Route(
     index: index, path: path, prefix: try #require(RoutePath(path)),
     upstream: try #require(URLReference(upstream)),
     authorization: authorization, needsSession: needsSession, isMCP: isMCP, credentialSlot: slot,
     scope: scope,
-    resource: resource, passCookies: passCookies, passResponseFields: passResponseFields)
+    resource: resource, passCookies: passCookies, passResponseFields: passResponseFields,
+    consent: consent)
 }
 
 /// A moment that stands still.

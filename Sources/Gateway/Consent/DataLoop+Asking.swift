@@ -12,11 +12,11 @@ internal import Wire
 extension DataLoop {
   /// Ends a request with the answer to a need, or repairs it silently where that may work.
   func consentNeeded(_ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed) {
-    if need.kind == .claims, need.source == .challenge, !call.hasReplayed, x.canReplay,
+    if need.kind == .claims, need.isUnexecuted, !call.hasReplayed, x.canReplay,
       let slot = route.credentialSlot
     {
-      // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where a
-      // status said so: behind a 200 the tool may have run.
+      // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where
+      // it was refused before: otherwise the tool may have run.
       call.hasReplayed = true
       metrics.replays &+= 1
       return obtainToken(x, call, slot: slot, rejected: call.credential?.token, claims: need.claims)

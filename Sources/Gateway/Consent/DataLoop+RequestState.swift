@@ -1,6 +1,7 @@
 internal import Basics
 internal import Consent
 internal import Crypto
+internal import JSON
 internal import MCP
 internal import Sessions
 internal import Wire

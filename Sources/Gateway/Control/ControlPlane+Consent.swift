@@ -3,6 +3,7 @@ internal import Consent
 internal import HTTP
 internal import JSON
 internal import OAuth
+internal import Reactor
 internal import Sessions
 
 /// A refused call's link: what it takes to ask the person, kept under a random id that only leads somewhere for the same person.
@@ -188,7 +189,6 @@ extension ControlPlane {
     guard routes.all.indices.contains(consent.routeIndex),
       let slot = routes.all[consent.routeIndex].credentialSlot
     else { return linkDead(request, nil) }
-    let route = routes.all[consent.routeIndex]
     let granted = ScopeList.union(session.grantedScopes, slots.scopes(of: session, slot: slot))
     let need = ConsentNeed(
       .consent, source: .challenge, code: "continue", scopes: consent.scopes, claims: consent.claims,
