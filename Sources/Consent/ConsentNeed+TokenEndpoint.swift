@@ -63,7 +63,7 @@ private struct TokenEndpointFacts {
   ]
 
   var kind: ConsentNeed.Kind {
-    if error.isTransient { return .transient(retryAfter: error.retryAfter) }
+    if error.isTransient, !error.isClientLoop { return .transient(retryAfter: error.retryAfter) }
     switch error.effectiveError {
     case "consent_required": return unlessFinal(hasClaims ? .claims : .consent)
     case "interaction_required", "login_required", "account_selection_required":

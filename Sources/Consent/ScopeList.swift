@@ -28,10 +28,16 @@ public enum ScopeList {
     return union(text.split { $0 == " " || $0 == "," || $0 == "\t" || $0 == "\n" }.map(String.init))
   }
 
-  /// The scopes of `wanted` that `granted` does not have.
+  /// The scopes of `wanted` that `granted` does not have. A provider may name in its answer `files.read` what was asked for as
+  /// `api://tools/files.read`: a token is for one resource.
   public static func missing(_ wanted: [String], from granted: [String]) -> [String] {
     let granted = Set(granted)
-    return union(wanted.filter { !granted.contains($0) })
+    return union(
+      wanted.filter { scope in
+        if granted.contains(scope) { return false }
+        guard let slash = scope.lastIndex(of: "/") else { return true }
+        return !granted.contains(String(scope[scope.index(after: slash)...]))
+      })
   }
 
   /// `%x21 / %x23-5B / %x5D-7E`, at least one.

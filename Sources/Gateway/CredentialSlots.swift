@@ -118,7 +118,8 @@ struct CredentialSlots: Sendable {
     if case .consent(let consent) = arrival.attempt.purpose, let consentSlot {
       let isExchange = slots[consentSlot].exchange != nil
       // A token answer names the scopes of its own resource only: those of another one were agreed to as asked.
-      let agreed = isExchange || consent.isWhole ? consent.scopes : consent.scopes.filter(granted.contains)
+      let declined = isExchange ? [] : ScopeList.missing(consent.scopes, from: granted)
+      let agreed = consent.scopes.filter { !declined.contains($0) }
       extra[key(consentSlot)] = ScopeList.union(
         extra[key(consentSlot)] ?? [], consent.isWhole ? [] : agreed)
     }

@@ -34,7 +34,7 @@ extension ProviderSettings {
     var request = request
     request.resource = nil
     let configured = extraAuthorizationParameters.first { $0.name == "claims" }?.value
-    request.claims = ClaimsMerge.merged(base: capability, text: request.claims ?? configured)
+    request.claims = ClaimsRequest.merged(base: capability, text: request.claims ?? configured)
     return request
   }
 
@@ -56,6 +56,6 @@ extension ProviderSettings {
   /// The `claims` parameter of a token request that has one.
   func shaped(claims: String?) -> String? {
     guard profile == .entra, let claims else { return claims }
-    return ClaimsMerge.merged(base: capability, text: claims)
+    return ClaimsRequest.merged(base: capability, text: claims)
   }
 }

@@ -88,14 +88,41 @@ import Testing
     #expect(Array(second.tokens.keys) == [slots.key(1)])
   }
 
-  @Test func `where the scope names the resource the code's token is not taken for any one of several slots`()
-  {
-    // Which resource the provider chose is a guess: each slot fetches its own by refresh.
+  @Test func `where the scope names the resource the code is redeemed for one, and its token is that one's`() {
     let slots = Self.slots(isEntra: true, [(["api://a/x"], nil), (["api://b/x"], nil)])
-    for consentSlot in [nil, 0, 1] as [Int?] {
+    for (consentSlot, expected) in [(nil, 0), (0, 0), (1, 1)] as [(Int?, Int)] {
       let grant = slots.grant(Self.arrival(), user: Self.user, previous: nil, consentSlot: consentSlot)
-      #expect(grant.tokens.isEmpty)
+      #expect(Array(grant.tokens.keys) == [slots.key(expected)])
     }
+  }
+
+  @Test func `a token with less than before is not kept, and all that was granted stays in mind`() {
+    let slots = Self.slots([(["a"], nil)])
+    let before = AccessToken(
+      secret: Secret("old"), scopes: ["a", "b"], issuedAt: noon, softExpiry: noon, hardExpiry: noon,
+      expiresAt: noon)
+    let previous = Session(
+      hash: hash(1), user: Self.user, createdAt: noon, lastSeenAt: noon, grantedScopes: ["openid", "a", "b"],
+      tokens: [slots.key(0): before])
+    let arrival = Self.arrival(granted: ["openid", "a", "c"], purpose: Self.consent(["c"]))
+    #expect(slots.narrowed(arrival, previous: previous) == ["b"])
+    let grant = slots.grant(arrival, user: Self.user, previous: previous, consentSlot: 0)
+    #expect(grant.tokens.isEmpty)
+    #expect(Set(grant.grantedScopes) == ["openid", "a", "b", "c"])
+  }
+
+  @Test func `an exchanged token has a slot of its own beside the one it is made of`() {
+    var slots = CredentialSlots(scopeNamesResource: false, sessionClaims: [])
+    let subject = slots.slot(scope: ["self"], resource: nil)
+    let exchange = CredentialSlots.Exchange(form: .tokenExchange, subject: subject, audience: ["tools"])
+    let exchanged = slots.slot(scope: ["tools.use"], resource: nil, exchange: exchange)
+    #expect(slots.slot(scope: ["tools.use"], resource: nil, exchange: exchange) == exchanged)
+    #expect(slots.slot(scope: ["tools.use"], resource: nil) != exchanged)
+    var other = exchange
+    other.audience = ["others"]
+    #expect(slots.slot(scope: ["tools.use"], resource: nil, exchange: other) != exchanged)
+    #expect(slots.askedScope(exchanged) == ["self", "tools.use"])
+    #expect(slots.redeemed(exchanged) == subject)
   }
 
   @Test func `new consent is remembered for its slot beside what was there`() {
@@ -103,7 +130,8 @@ import Testing
     let previous = Session(
       hash: hash(1), user: Self.user, createdAt: noon, lastSeenAt: noon,
       extraScopes: [slots.key(0): ["old"], slots.key(1): ["other"]])
-    let arrival = Self.arrival(purpose: Self.consent(["new", "old"]))
+    // What the token answer does not name was not granted, whatever was asked.
+    let arrival = Self.arrival(granted: ["a", "old", "new"], purpose: Self.consent(["new", "old", "declined"]))
     let grant = slots.grant(arrival, user: Self.user, previous: previous, consentSlot: 0)
     #expect(grant.extraScopes == [slots.key(0): ["old", "new"], slots.key(1): ["other"]])
   }

@@ -64,21 +64,4 @@ import Testing
     #expect(ProviderProfile.of(issuer: issuer) == profile)
     #expect(ProviderSettings(issuer: issuer, clientID: "c", authentication: .none).profile == profile)
   }
-
-  @Test func `claims merge at every depth and the demand wins`() throws {
-    let base: JSONObject = ["access_token": ["xms_cc": ["values": ["cp1"]], "a": 1], "userinfo": ["b": nil]]
-    let merged = ClaimsMerge.merged(
-      base: base, text: #"{"access_token":{"a":{"essential":true},"c":2},"id_token":{}}"#)
-    #expect(
-      merged == #"{"access_token":{"xms_cc":{"values":["cp1"]},"a":{"essential":true},"c":2},"#
-        + #""userinfo":{"b":null},"id_token":{}}"#)
-    let odd = #"{ "access_token" : {"polids":{"Values":["x"]}}}"#
-    #expect(
-      ClaimsMerge.merged(base: nil, text: odd) == odd && ClaimsMerge.merged(base: [:], text: odd) == odd)
-    #expect(
-      ClaimsMerge.merged(base: nil, text: nil) == nil && ClaimsMerge.merged(base: nil, text: "7") == nil)
-    #expect(ClaimsMerge.merged(base: ["a": 1], text: "7") == #"{"a":1}"#)
-    #expect(
-      ClaimsMerge.merged(base: nil, text: #"{"a":"\#(String(repeating: "x", count: 9000))"}"#) == nil)
-  }
 }

@@ -1,7 +1,7 @@
 public import JSON
 
 /// The `claims` parameter (OpenID Connect Core 1.0 §5.5) put together from what is always demanded and what a challenge adds.
-public enum ClaimsMerge {
+public enum ClaimsRequest {
   /// Longest claims text that is accepted, in bytes.
   public static let maxBytes = 8 << 10
 
