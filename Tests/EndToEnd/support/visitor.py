@@ -140,6 +140,22 @@ class Visitor:
         assert urljoin(self.url, answer.location) == urljoin(self.url, return_to), answer.location
         return self
 
+    # Consent
+
+    def open_link(self, url: str) -> Response:
+        """A navigation to a consent link, as from a click in another program."""
+        return self.navigate(local_path(self, url))
+
+    def decide(self, url: str, decision: str = "continue") -> Response:
+        """Presses a button of the page behind a consent link: continue, decline or done."""
+        return self.request("POST", local_path(self, url), body=f"decision={decision}".encode(), kind="form")
+
+    def consent_through(self, url: str, scopes: list[str] | None = None) -> Response:
+        """Opens a consent link, agrees there and at the provider. Returns the answer of the callback."""
+        page = self.open_link(url)
+        assert page.status == 200 and 'value="continue"' in page.text, page
+        return self.pass_provider(self.decide(url), scopes)
+
     def sign_out(self) -> Response:
         return self.request("POST", "/auth/logout", body=b"", kind="form")
 
@@ -224,5 +240,4 @@ def local_path(visitor: Visitor, url: str) -> str:
 
 def give_consent(visitor: Visitor, answer: Response, scopes: list[str] | None = None) -> Response:
     """Opens the answer's interaction link and goes through the provider. Returns the answer of the callback."""
-    data = consent_required(answer)
-    return visitor.pass_provider(visitor.navigate(local_path(visitor, data["interaction_url"]), {"Sec-Fetch-Site": "same-origin"}), scopes)
+    return visitor.consent_through(consent_required(answer)["interaction_url"], scopes)
