@@ -98,7 +98,9 @@ extension DataLoop {
     shared.desk.asked(
       ticket.hash,
       ConsentDesk.Ask(
-        subject: subject(x, call, route, session), askedAt: Timestamp.now(), mcpSession: call.mcpSessionKey))
+        subject: subject(x, call, route, session), askedAt: Timestamp.now(),
+        // Only a client that is told by an elicitation hears of its completion.
+        mcpSession: rung(x, call) == .urlElicitation ? call.mcpSessionKey : nil))
     let continuation = Continuation(
       consent: question.consent, returnTo: refererPath(x) ?? "/auth/?done=consent",
       upstreamLink: question.upstreamLink)

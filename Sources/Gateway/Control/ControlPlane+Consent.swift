@@ -143,7 +143,10 @@ extension ControlPlane {
       case .foreign: return linkForeign(request)
       case .taken(let payload):
         guard let continuation = Continuation(encoded: payload) else { return linkDead(request, nil) }
-        return await carryOut(decision, continuation, session, request)
+        let answer = await carryOut(decision, continuation, session, request)
+        // The provider cannot be reached at the moment: the person may press the button again.
+        if answer.status >= 500 { await keep(continuation, id: id, owner: session.user) }
+        return answer
       }
     } catch {
       return storeFailed(error, request)
