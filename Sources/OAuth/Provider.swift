@@ -156,7 +156,8 @@ public actor Provider {
     return true
   }
 
-  func requestTokens(_ grant: GrantType, _ form: [(String, String)]) async throws(OAuthError) -> TokenResponse {
+  func requestTokens(_ grant: GrantType, _ form: [(String, String)]) async throws(OAuthError) -> TokenResponse
+  {
     let metadata = try await metadata()
     let form = [("grant_type", grant.rawValue)] + form
     let endpoint = metadata.mutualTLSAliases?.token ?? metadata.tokenEndpoint

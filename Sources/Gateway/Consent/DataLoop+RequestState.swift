@@ -61,7 +61,8 @@ extension DataLoop {
       return .badRequestState(problem)
     }
     return forwardInput(
-      RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call)
+      RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call
+    )
   }
 
   /// Sends the upstream its own input, and remembers it for the next round.

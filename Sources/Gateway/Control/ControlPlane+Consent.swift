@@ -282,7 +282,8 @@ extension ControlPlane {
     }
     await recordsBeingKept[key]?.value
     do {
-      guard case .taken(let payload) = try await store.take(.keptCall, key, owner: session.user, now: clock()),
+      guard
+        case .taken(let payload) = try await store.take(.keptCall, key, owner: session.user, now: clock()),
         let call = KeptCall(encoded: payload)
       else { return .deny(.notKept) }
       return .replay(call, ticket: session.hash)
@@ -323,7 +324,8 @@ extension ControlPlane {
     let plain = DenialAnswer(.consentDeclined)
     return problem(
       403, plain.title,
-      "Nothing has changed. The server cannot do what it was asked without your consent.", request, retry: nil)
+      "Nothing has changed. The server cannot do what it was asked without your consent.", request, retry: nil
+    )
   }
 
   func storeFailed(_ error: StoreError, _ request: OwnRequest) -> OwnResponse {
