@@ -85,7 +85,7 @@ extension DataLoop {
   func answer(_ x: Exchange, _ call: Call, _ response: OwnResponse) {
     call.phase = .answered
     if x.isLocalStream {
-      x.sendStream(ConsentAnswer.event(response.body))
+      x.sendStream(EventLines.message(response.body))
       return x.endStream()
     }
     let crossOrigin = shared.crossOrigin.lines(for: call.evidence.origin)

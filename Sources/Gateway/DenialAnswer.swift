@@ -17,15 +17,15 @@ struct DenialAnswer: Sendable {
   init(_ denial: Denial) {
     switch denial {
     case .loginRequired:
-      self.init(401, "login_required", ConsentAnswer.loginRequiredCode, "Please sign in", "Sign in to go on.")
+      self.init(401, "login_required", 1001, "Please sign in", "Sign in to go on.")
     case .consentRequired(let question):
       self.init(
-        403, "consent_required", ConsentAnswer.consentRequiredCode, "Your consent is needed", question.message
+        403, "consent_required", 1002, "Your consent is needed", question.message
       )
     case .consentExhausted(let scopes):
       let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
       self.init(
-        403, "consent_failed", ConsentAnswer.consentFailedCode, "The server still refuses",
+        403, "consent_failed", 1003, "The server still refuses",
         "You gave your consent, and the server refuses all the same.\(what) Ask its operator.")
     case .consentBlocked(let detail):
       self.init(

@@ -63,8 +63,8 @@ extension DataLoop {
     if !shared.desk.isEmpty, mayHold(x, call, route) { x.keepsRequest = true }
     call.kept = x.withBody { body, _ in
       KeptMessage(
-        id: message.idBytes(body), method: message.method.map { body.array($0) } ?? [],
-        name: message.name.map { body.array($0.prefix(KeptMessage.maxNameBytes)) } ?? [])
+        id: message.idBytes(body), method: message.methodBytes(body),
+        name: message.nameBytes(body, limit: KeptMessage.maxNameBytes))
     }
   }
 
@@ -148,7 +148,7 @@ extension DataLoop {
       let found = route.consent.watch.finding(inEvent: event, range)
     else { return .pass }
     let resumption = EventLines.resumption(of: event, range)
-    if let body = bridged(found.need, x, call) { return .replace(resumption + ConsentAnswer.event(body)) }
+    if let body = bridged(found.need, x, call) { return .replace(resumption + EventLines.message(body)) }
     guard isOurs(found.need, x, call, route) else { return .pass }
     let denial: Denial
     do throws(Denial) {
@@ -165,7 +165,7 @@ extension DataLoop {
     let body =
       denial.isAboutConsent
       ? consentAnswer(denial, id: found.id, x, call).body : denialBody(denial, id: found.id, call: call, x)
-    return .replace(resumption + ConsentAnswer.event(body))
+    return .replace(resumption + EventLines.message(body))
   }
 
   // MARK: MCP sessions

@@ -124,6 +124,8 @@ extension ControlPlane {
   func continueDecision(_ request: OwnRequest) async -> ControlReply {
     let form = PercentEncoding.parseQuery(String(decoding: request.body, as: UTF8.self))
     guard let decision = form.first(where: { $0.0 == "decision" })?.1 else { return await fetchKept(request) }
+    // A decision is made on our own page alone.
+    if request.evidence.hasAllowedOrigin { return .deny(.crossSite) }
     return .respond(await decide(decision, request))
   }
 
