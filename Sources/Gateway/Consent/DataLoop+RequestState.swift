@@ -61,6 +61,11 @@ extension DataLoop {
     if let problem = state.problem(user: user, route: route.index, call: digest, now: Timestamp.now()) {
       return .badRequestState(problem)
     }
+    if input.inputResponses.map(RequestState.isDeclined) == true, let session = call.session?.snapshot {
+      // Nobody will open that link: a call that comes again is asked about anew, not held.
+      shared.desk.withdraw(subject(x, call, route, session))
+      return .consentDeclined
+    }
     return forwardInput(
       RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call
     )
