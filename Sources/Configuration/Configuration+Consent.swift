@@ -34,6 +34,9 @@ extension Configuration {
       public var tool: String?
       /// The scopes.
       public var scope: [String] = []
+
+      /// An entry for nothing yet.
+      public init() {}
     }
   }
 

@@ -43,7 +43,8 @@ extension Configuration {
     for (key, isSet) in [
       ("audience", !exchange.audience.isEmpty), ("actor_token_file", exchange.actorTokenFile != nil),
     ] where isSet {
-      reading.note("\(place).exchange.\(key)", "must not be there with \"on_behalf_of\", which has no such thing")
+      reading.note(
+        "\(place).exchange.\(key)", "must not be there with \"on_behalf_of\", which has no such thing")
     }
     if route.scope.isEmpty {
       reading.note("\(place).scope", "is missing: \"on_behalf_of\" asks for the scopes of the upstream's API")

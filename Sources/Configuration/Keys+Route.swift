@@ -76,7 +76,8 @@ extension Configuration.Route {
           """
         ),
         make.value(
-          "consent_link_hosts", \.consentLinkHosts, Form<String>.word("the name of a host", limit: 253).list(),
+          "consent_link_hosts", \.consentLinkHosts,
+          Form<String>.word("the name of a host", limit: 253).list(),
           example: ["consent.example.com"],
           "Hosts that links of the upstream's may lead to, for `upstream_link`. Others are not shown."),
         make.list(

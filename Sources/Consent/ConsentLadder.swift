@@ -21,7 +21,7 @@ public enum ConsentRung: String, Sendable, CaseIterable {
   case inputRequired
   /// HTTP 200 with a failed tool result that holds the link as text.
   case toolResult
-  /// HTTP 200 with a JSON-RPC error of our own code: ``ConsentAnswer``.
+  /// HTTP 200 with a JSON-RPC error of our own code.
   case rpcError
   /// HTTP 403 with JSON.
   case plainStatus

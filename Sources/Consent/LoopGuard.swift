@@ -20,12 +20,7 @@ public struct LoopGuard: Sendable {
     /// What is demanded, independent of order.
     let demand: Set<String>
 
-    /// The key of a need. `name` may be nil when the loop is counted per route.
-    public init(user: String, route: String, name: String? = nil, need: ConsentNeed) {
-      self.init(user: user, route: route, name: name, scopes: need.scopes)
-    }
-
-    /// The key of a set of scopes.
+    /// The key of a set of scopes. `name` may be nil when the loop is counted per route.
     public init(user: String, route: String, name: String? = nil, scopes: [String]) {
       self.user = user
       self.route = route
@@ -80,9 +75,6 @@ public struct LoopGuard: Sendable {
     if rounds[key] == nil, rounds.count >= capacity { makeRoom(now) }
     rounds[key] = Entry(count: 1, since: now)
   }
-
-  /// Forgets `key`: the call went through.
-  public mutating func succeeded(_ key: Key) { rounds[key] = nil }
 
   /// Forgets everything about a user, at sign-out.
   public mutating func forget(user: String) { rounds = rounds.filter { $0.key.user != user } }

@@ -156,7 +156,9 @@ struct CredentialSlots: Sendable {
   /// gets a token that is good for another.
   private func keys(ofCodeTokenFor consentSlot: Int?, _ arrival: SignIn.Arrival) -> [ResourceKey] {
     guard slots.count > 1 else { return slots.map(\.key) }
-    guard let first = consentSlot ?? slots.indices.first(where: { slots[$0].exchange == nil }) else { return [] }
+    guard let first = consentSlot ?? slots.indices.first(where: { slots[$0].exchange == nil }) else {
+      return []
+    }
     let wanted = [key(first)]
     if arrival.attempt.resource != nil || scopeNamesResource { return wanted }
     return arrival.tokens.refreshToken == nil ? wanted : []

@@ -51,7 +51,9 @@ extension DataLoop {
   func denialBody(_ denial: Denial, id: [UInt8]? = nil, call: Call, _ x: Exchange) -> [UInt8] {
     let plain = DenialAnswer(denial)
     var data: [(String, JSONValue)] = [("reason", .string(plain.reason))]
-    if case .loginRequired = denial { data.append(("login_url", .string(loginURL(x, call, isAbsolute: true)))) }
+    if case .loginRequired = denial {
+      data.append(("login_url", .string(loginURL(x, call, isAbsolute: true))))
+    }
     data.append(("request_id", .string(hex(call.requestID))))
     return JSONRPC.error(
       id: id ?? messageID(x, call), code: plain.code, message: plain.explanation, data: JSONObject(data))
@@ -83,7 +85,7 @@ extension DataLoop {
   func answer(_ x: Exchange, _ call: Call, _ response: OwnResponse) {
     call.phase = .answered
     if x.isLocalStream {
-      x.sendStream(ConsentAnswer.event(response.body))
+      x.sendStream(EventLines.message(response.body))
       return x.endStream()
     }
     let crossOrigin = shared.crossOrigin.lines(for: call.evidence.origin)

@@ -17,14 +17,15 @@ struct DenialAnswer: Sendable {
   init(_ denial: Denial) {
     switch denial {
     case .loginRequired:
-      self.init(401, "login_required", ConsentAnswer.loginRequiredCode, "Please sign in", "Sign in to go on.")
+      self.init(401, "login_required", 1001, "Please sign in", "Sign in to go on.")
     case .consentRequired(let question):
       self.init(
-        403, "consent_required", ConsentAnswer.consentRequiredCode, "Your consent is needed", question.message)
+        403, "consent_required", 1002, "Your consent is needed", question.message
+      )
     case .consentExhausted(let scopes):
       let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
       self.init(
-        403, "consent_failed", ConsentAnswer.consentFailedCode, "The server still refuses",
+        403, "consent_failed", 1003, "The server still refuses",
         "You gave your consent, and the server refuses all the same.\(what) Ask its operator.")
     case .consentBlocked(let detail):
       self.init(
@@ -45,7 +46,8 @@ struct DenialAnswer: Sendable {
     case .upstreamForbids:
       self.init(
         403, "upstream_forbids", 1008, "The server refuses",
-        "The server refuses this call and names nothing that would change it. You may lack a role there: ask its operator.")
+        "The server refuses this call and names nothing that would change it. You may lack a role there: ask its operator."
+      )
     case .badRequestState(let problem):
       let why =
         switch problem {
@@ -60,7 +62,8 @@ struct DenialAnswer: Sendable {
     case .notKept:
       self.init(
         410, "not_kept", 1009, "Nothing is kept here",
-        "There is no refused call under this link: it was fetched already, is too old, or was not kept. Repeat it.")
+        "There is no refused call under this link: it was fetched already, is too old, or was not kept. Repeat it."
+      )
     case .foreignOrigin:
       self.init(
         403, "origin_not_allowed", 1010, "Not allowed from there", "This origin may not call this server.")

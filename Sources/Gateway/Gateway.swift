@@ -64,11 +64,13 @@ public final class Gateway: Sendable {
     }
     if let admin = configuration.admin { try await startAdmin(admin, parts) }
     let authority = parts.control.authority
+    let desk = parts.control.desk
     let maintenance = Task { [controlLoop] in
       while !Task.isCancelled {
         try? await controlLoop.sleep(for: .seconds(15))
         if Task.isCancelled { return }
         await authority.maintain()
+        desk.sweep(now: Timestamp.now())
       }
     }
     running.withLock { $0.maintenance = maintenance }

@@ -19,7 +19,8 @@ extension Gateway {
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
     let refresher = ProviderRefresher(
-      provider: provider, slots: slots, log: log, count: { outcome in counters.withLock { $0.count(outcome) } },
+      provider: provider, slots: slots, log: log,
+      count: { outcome in counters.withLock { $0.count(outcome) } },
       readFile: readFile, clock: Timestamp.now)
     let policy = SessionPolicy(
       idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout)

@@ -105,7 +105,9 @@ extension Gateway {
   }
 
   private func slot(_ route: Configuration.Route, _ slots: inout CredentialSlots) -> Int {
-    guard let exchange = route.exchange else { return slots.slot(scope: route.scope, resource: route.resource) }
+    guard let exchange = route.exchange else {
+      return slots.slot(scope: route.scope, resource: route.resource)
+    }
     let subject =
       exchange.subjectToken == .idToken
       ? nil : slots.slot(scope: exchange.subjectScope, resource: exchange.subjectResource)
@@ -133,7 +135,8 @@ extension Gateway {
         maxBytes: configuration.limits.inspectedBody.bytes, consentCodes: configuration.consent.codes,
         rules: rules),
       downstream: route.downstreamConsent, linkHosts: Set(route.consentLinkHosts.map { $0.lowercased() }),
-      requiresPreConsent: route.requirePreConsent ?? configuration.consent.requirePreConsent, wholeScope: whole)
+      requiresPreConsent: route.requirePreConsent ?? configuration.consent.requirePreConsent,
+      wholeScope: whole)
   }
 
   private func makeServerTLS() throws(StartError) -> TLSServerContext? {

@@ -185,7 +185,11 @@ extension DataLoop: ExchangeHandler {
       UpstreamRequest.write(to: &out, head: head, input: bytes, route: route, additions: additions)
     }
     setDisconnectRules(x, call, route)
-    if x.isLocalStream { x.forwardIntoStream(to: pools[route.index]) } else { x.forward(to: pools[route.index]) }
+    if x.isLocalStream {
+      x.forwardIntoStream(to: pools[route.index])
+    } else {
+      x.forward(to: pools[route.index])
+    }
   }
 
   /// The two eras want opposite things when a client disconnects: since 2026-07-28 that is the cancellation, before it must not be

@@ -99,7 +99,8 @@ extension ProviderRefresher {
     guard request.refreshToken != nil else {
       return .ended(RefreshAnswer(.subjectRefused(ProviderRefusal(error: "no_subject_token"))))
     }
-    let slot = exchange.subject.map { slots.slots[$0] } ?? CredentialSlots.Slot(key: request.resource, scope: [])
+    let slot =
+      exchange.subject.map { slots.slots[$0] } ?? CredentialSlots.Slot(key: request.resource, scope: [])
     do throws(OAuthError) {
       let grant = try await self.grant(slot, request, claims: nil)
       // Another person's: the authority ends the session, and nothing is exchanged.

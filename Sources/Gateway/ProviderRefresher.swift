@@ -45,7 +45,9 @@ struct ProviderRefresher: TokenRefresher {
   func grant(
     _ slot: CredentialSlots.Slot, _ request: RefreshRequest, claims: String?
   ) async throws(OAuthError) -> RefreshGrant {
-    guard let refreshToken = request.refreshToken else { throw .credential("a refresh without a refresh token") }
+    guard let refreshToken = request.refreshToken else {
+      throw .credential("a refresh without a refresh token")
+    }
     let response = try await provider.refresh(
       refreshToken: refreshToken, scope: scope(slot, request), resource: slot.resource, claims: claims)
     var grant = RefreshGrant(token: TokenGrant(response), refreshToken: response.refreshToken)

@@ -122,6 +122,12 @@ public enum HeaderRules {
     return body.equals(name, decoded)
   }
 
+  /// The name that `Mcp-Name` stands for, decoded where it is encoded; as it was sent where that is not possible.
+  public static func decodedName(_ head: borrowing Buffer, _ stated: Range<Int>) -> [UInt8] {
+    guard let encoded = encodedPart(head, stated) else { return head.array(stated) }
+    return Base64.decode(head.string(encoded)) ?? head.array(stated)
+  }
+
   private static func encodedPart(_ head: borrowing Buffer, _ range: Range<Int>) -> Range<Int>? {
     let (prefix, suffix) = (9, 2)
     guard range.count >= prefix + suffix, head.hasPrefix(range, "=?base64?"),

@@ -106,15 +106,18 @@ public struct MessageEnvelope: Sendable, Equatable {
     return buffer.array(id)
   }
 
-  /// The method as text, for logs. Allocates.
-  public func methodText(_ buffer: borrowing Buffer) -> String? {
-    guard let method else { return nil }
-    return methodHasEscapes ? JSONText.decode(buffer, method) : buffer.string(method)
+  /// The method as it is meant, without escapes. Empty when there is none, or when it is none that could be known. Allocates.
+  public func methodBytes(_ buffer: borrowing Buffer) -> [UInt8] {
+    guard let method, method.count <= Self.maxIDBytes else { return [] }
+    guard methodHasEscapes else { return buffer.array(method) }
+    return Array((JSONText.decode(buffer, method) ?? "").utf8)
   }
 
-  /// The name as text, for messages and logs. Allocates.
-  public func nameText(_ buffer: borrowing Buffer) -> String? {
-    guard let name else { return nil }
-    return nameHasEscapes ? JSONText.decode(buffer, name) : buffer.string(name)
+  /// The name as it is meant, without escapes: at most `limit` bytes of it. Empty when there is none. Allocates.
+  public func nameBytes(_ buffer: borrowing Buffer, limit: Int) -> [UInt8] {
+    guard let name else { return [] }
+    guard nameHasEscapes else { return buffer.array(name.prefix(limit)) }
+    guard name.count <= limit * 6 else { return [] }
+    return Array((JSONText.decode(buffer, name) ?? "").utf8.prefix(limit))
   }
 }

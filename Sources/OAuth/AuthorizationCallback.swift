@@ -31,10 +31,6 @@ public struct AuthorizationCallback: Sendable {
   public let errorDescription: String?
   /// `suberror` or `error_subcode` (Entra sends `cancel` when the user went back).
   public let suberror: String?
-  /// Whether the provider refused because the same request came too often (Entra's `AADSTS50196`).
-  public var isClientLoop: Bool {
-    error != nil && errorDescription?.contains("AADSTS\(TokenEndpointError.clientLoop):") == true
-  }
   /// Whether a parameter occurs twice, is too long, or both code and error are there; everything else is nil then.
   public let isMalformed: Bool
 

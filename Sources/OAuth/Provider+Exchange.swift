@@ -9,10 +9,7 @@ extension Provider {
     if request.form == .tokenExchange, settings.profile == .entra {
       throw .credential(ExchangeFault.noTokenExchange.description)
     }
-    let key = ClientLoops.Key(
-      request.form.grant, scope: request.sentScope, claims: request.claims,
-      targets: request.audience + request.resource)
     return try await requestTokens(
-      request.form.grant, request.parameters(claims: settings.shaped(claims: request.claims)), key)
+      request.form.grant, request.parameters(claims: settings.shaped(claims: request.claims)))
   }
 }

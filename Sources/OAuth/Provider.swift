@@ -14,7 +14,6 @@ public actor Provider {
   private nonisolated let executor: any SerialExecutor
   private let transport: any HTTPTransport
   let clock: WallClock
-  private var loops = ClientLoops()
   private let document: CachedDocument<ProviderMetadata>
   private let keySet: JWKSCache
 
@@ -72,11 +71,7 @@ public actor Provider {
   // MARK: Browser
 
   /// Where to send the browser for `request`. Pushed first (RFC 9126) where the provider demands it or the settings say so.
-  /// A request that the provider found to be looping is refused for a while, as transient with `retryAfter`.
   public func authorizationURL(_ request: AuthorizationRequest) async throws(OAuthError) -> String {
-    try refuseLoop(codeKey(request.scope, request.resource, claims: request.claims))
-    // Its code could not be redeemed.
-    try refuseLoop(codeKey(request.scope, request.resource))
     let metadata = try await metadata()
     let parameters = settings.shaped(request).parameters(
       clientID: settings.clientID, extra: settings.shapedExtraParameters)
@@ -89,14 +84,6 @@ public actor Provider {
         .appending(query: [("client_id", settings.clientID), ("request_uri", reference)]).description
     }
     return metadata.authorizationEndpoint.appending(query: parameters).description
-  }
-
-  /// Takes down that the provider answered an authorization request with ``AuthorizationCallback/isClientLoop``: the same is refused
-  /// for a while. `scope`, `resource` and `claims` are the request's. - Returns: for how long.
-  @discardableResult
-  public func authorizationLooped(scope: [String], resource: String? = nil, claims: String? = nil) -> Duration
-  {
-    loops.note(codeKey(scope, resource, claims: claims), at: clock())
   }
 
   /// Where to send the browser to end the provider's own session (OpenID Connect RP-Initiated Logout 1.0); nil when the provider
@@ -138,7 +125,7 @@ public actor Provider {
     {
       form.append(("scope", scope.joined(separator: " ")))
     }
-    return try await requestTokens(.authorizationCode, form, codeKey(scope, resource))
+    return try await requestTokens(.authorizationCode, form)
   }
 
   /// Redeems a refresh token (RFC 6749 §6) for one resource. Without `scope` all that was granted is asked for; `claims` answers a
@@ -151,8 +138,7 @@ public actor Provider {
     if let scope, !scope.isEmpty { form.append(("scope", scope.joined(separator: " "))) }
     if let resource = settings.shaped(resource: resource) { form.append(("resource", resource)) }
     if let claims = settings.shaped(claims: claims) { form.append(("claims", claims)) }
-    return try await requestTokens(
-      .refreshToken, form, ClientLoops.Key(.refreshToken, scope: scope, claims: claims))
+    return try await requestTokens(.refreshToken, form)
   }
 
   /// Revokes a token (RFC 7009); `hint` is `refresh_token` or `access_token`. False when the provider has no endpoint for it.
@@ -170,39 +156,13 @@ public actor Provider {
     return true
   }
 
-  func requestTokens(_ grant: GrantType, _ form: [(String, String)], _ key: ClientLoops.Key)
-    async throws(OAuthError) -> TokenResponse
+  func requestTokens(_ grant: GrantType, _ form: [(String, String)]) async throws(OAuthError) -> TokenResponse
   {
-    try refuseLoop(key)
     let metadata = try await metadata()
     let form = [("grant_type", grant.rawValue)] + form
     let endpoint = metadata.mutualTLSAliases?.token ?? metadata.tokenEndpoint
     let response = try await post(form, to: endpoint, .token, metadata)
-    do throws(OAuthError) {
-      let tokens = try TokenEndpoint.read(response, grant: grant, now: clock())
-      loops.end(key)
-      return tokens
-    } catch {
-      guard case .tokenEndpoint(var refusal) = error, refusal.isClientLoop else { throw error }
-      refusal.retryAfter = max(refusal.retryAfter ?? .zero, loops.note(key, at: clock()))
-      throw .tokenEndpoint(refusal)
-    }
-  }
-
-  private func refuseLoop(_ key: ClientLoops.Key) throws(OAuthError) {
-    guard let wait = loops.wait(for: key, at: clock()) else { return }
-    throw .tokenEndpoint(
-      TokenEndpointError(
-        status: 429, error: "temporarily_unavailable",
-        description: "not sent: the provider found that this client asks the same in a loop",
-        errorCodes: [TokenEndpointError.clientLoop], retryAfter: wait, grant: key.grant))
-  }
-
-  /// An authorization request and the redeeming of its code count as one; the latter carries no claims.
-  private func codeKey(_ scope: [String]?, _ resource: String?, claims: String? = nil) -> ClientLoops.Key {
-    ClientLoops.Key(
-      .authorizationCode, scope: settings.shaped(scope: scope, resource: resource), claims: claims,
-      targets: resource.map { [$0] } ?? [])
+    return try TokenEndpoint.read(response, grant: grant, now: clock())
   }
 
   private func push(

@@ -240,6 +240,6 @@ extension SessionAuthority {
   private static let refusalMemory = Duration.seconds(60)
   /// How long the operator's fault is remembered: short, so that a repaired secret counts soon.
   private static let misconfigurationMemory = Duration.seconds(10)
-  /// The longest pause between two attempts, whatever the provider asks for.
-  private static let maxPause = Duration.seconds(60)
+  /// The longest pause between two attempts, whatever the provider asks for. Entra's loop detection wants two minutes.
+  private static let maxPause = Duration.seconds(120)
 }

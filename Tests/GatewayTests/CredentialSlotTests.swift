@@ -88,7 +88,8 @@ import Testing
     #expect(Array(second.tokens.keys) == [slots.key(1)])
   }
 
-  @Test func `where the scope names the resource the code is redeemed for one, and its token is that one's`() {
+  @Test func `where the scope names the resource the code is redeemed for one, and its token is that one's`()
+  {
     let slots = Self.slots(isEntra: true, [(["api://a/x"], nil), (["api://b/x"], nil)])
     for (consentSlot, expected) in [(nil, 0), (0, 0), (1, 1)] as [(Int?, Int)] {
       let grant = slots.grant(Self.arrival(), user: Self.user, previous: nil, consentSlot: consentSlot)
@@ -131,7 +132,8 @@ import Testing
       hash: hash(1), user: Self.user, createdAt: noon, lastSeenAt: noon,
       extraScopes: [slots.key(0): ["old"], slots.key(1): ["other"]])
     // What the token answer does not name was not granted, whatever was asked.
-    let arrival = Self.arrival(granted: ["a", "old", "new"], purpose: Self.consent(["new", "old", "declined"]))
+    let arrival = Self.arrival(
+      granted: ["a", "old", "new"], purpose: Self.consent(["new", "old", "declined"]))
     let grant = slots.grant(arrival, user: Self.user, previous: previous, consentSlot: 0)
     #expect(grant.extraScopes == [slots.key(0): ["old", "new"], slots.key(1): ["other"]])
   }

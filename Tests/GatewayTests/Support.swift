@@ -75,7 +75,8 @@ extension Substring {
 func makeRoute(
   index: Int = 0, _ path: String = "/mcp", to upstream: String = "http://127.0.0.1:3000/mcp",
   authorization: Route.Authorization = .bearer, needsSession: Bool = true, isMCP: Bool = true, slot: Int? = 0,
-  scope: [String] = [], resource: String? = nil, passCookies: [String] = [], passResponseFields: [String] = [],
+  scope: [String] = [], resource: String? = nil, passCookies: [String] = [],
+  passResponseFields: [String] = [],
   consent: RouteConsent = RouteConsent(
     server: "Files", watch: ConsentWatch(), downstream: .combined, linkHosts: [], requiresPreConsent: false)
 ) throws -> Route {

@@ -21,12 +21,14 @@ struct Seen: Equatable, CustomStringConvertible {
     (isModern, self.capabilities) = (modern, capabilities)
   }
 
-  /// Scans `text` as it stands between other bytes of a buffer.
-  init(scanning text: String) {
-    let buffer = Buffer("{}" + text + "[")
+  /// Scans `json` as it stands between other bytes of a buffer.
+  init(scanning json: String) {
+    func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+    let buffer = Buffer("{}" + json + "[")
     let envelope = MessageEnvelope.scan(buffer, 2..<buffer.count - 1)
     self.init(
-      envelope.kind, envelope.methodText(buffer), name: envelope.nameText(buffer),
+      envelope.kind, envelope.method == nil ? nil : text(envelope.methodBytes(buffer)),
+      name: envelope.name == nil ? nil : text(envelope.nameBytes(buffer, limit: 1024)),
       id: String(decoding: envelope.idBytes(buffer), as: UTF8.self), modern: envelope.era == .modern,
       capabilities: envelope.capabilities)
   }
@@ -164,8 +166,8 @@ private let messages: [(String, Seen)] = [
           #expect(range.map { $0.lowerBound >= 0 && $0.upperBound <= bytes.count } ?? true)
         }
         _ = seen.idBytes(buffer)
-        _ = seen.methodText(buffer)
-        _ = seen.nameText(buffer)
+        _ = seen.methodBytes(buffer)
+        #expect(seen.nameBytes(buffer, limit: 8).count <= 8)
       }
     }
   }

@@ -50,7 +50,7 @@ final class ConsentDesk: Sendable {
   /// Notes that a link was given out.
   func asked(_ id: TicketHash, _ ask: Ask) {
     table.withLock { table in
-      if table.asks.count >= capacity { forgetOld(&table, now: ask.askedAt) }
+      if table.asks.count >= capacity { makeRoom(&table) }
       if table.counts[ask.subject.user, default: 0] >= perUser { forgetOldest(of: ask.subject.user, &table) }
       table.asks[id] = ask
       table.newest[ask.subject] = id
@@ -66,8 +66,17 @@ final class ConsentDesk: Sendable {
     }
   }
 
-  /// Whether anybody is asked anything: what the hot path looks at.
-  var isEmpty: Bool { table.withLock { $0.asks.isEmpty } }
+  /// Whether no question is open: what the way of every event stream looks at.
+  var isEmpty: Bool { table.withLock { $0.newest.isEmpty } }
+
+  /// Forgets what is too old to matter.
+  func sweep(now: Timestamp) {
+    table.withLock { table in
+      let limit = now - lifetime
+      table.newest = table.newest.filter { table.asks[$0.value].map { $0.askedAt > limit } ?? false }
+      keep(&table) { $0.askedAt > limit - self.lifetime }
+    }
+  }
 
   /// What became of a question; nil when it is not known (any more), or is somebody else's.
   func state(of id: TicketHash, user: Bytes32, now: Timestamp) -> State? {
@@ -103,17 +112,17 @@ final class ConsentDesk: Sendable {
     }
   }
 
-  private func forgetOld(_ table: inout Table, now: Timestamp) {
-    let limit = now - lifetime * 2
-    var keep = table.asks.filter { $0.value.askedAt > limit }
-    if keep.count >= capacity {
-      let ages = keep.values.map(\.askedAt).sorted()
-      let cut = ages[ages.count / 4]
-      keep = keep.filter { $0.value.askedAt > cut }
-    }
-    table.asks = keep
-    table.newest = table.newest.filter { keep[$0.value] != nil }
-    table.counts = keep.values.reduce(into: [:]) { $0[$1.subject.user, default: 0] += 1 }
+  /// Makes room: the oldest quarter goes, so that the cost is shared by many additions.
+  private func makeRoom(_ table: inout Table) {
+    let ages = table.asks.values.map(\.askedAt).sorted()
+    let cut = ages[ages.count / 4]
+    keep(&table) { $0.askedAt > cut }
+  }
+
+  private func keep(_ table: inout Table, where isKept: (Ask) -> Bool) {
+    table.asks = table.asks.filter { isKept($0.value) }
+    table.newest = table.newest.filter { table.asks[$0.value] != nil }
+    table.counts = table.asks.values.reduce(into: [:]) { $0[$1.subject.user, default: 0] += 1 }
   }
 
   private func forgetOldest(of user: Bytes32, _ table: inout Table) {

@@ -19,7 +19,9 @@ struct ConsentQuestion: Sendable {
   var isKept = false
 
   /// Names the question in `notifications/elicitation/complete`: made from the link's id, and not to be turned back.
-  static func elicitationID(_ ask: TicketHash) -> String { Base64URL.encode(Array(ask.digest.bytes.prefix(16))) }
+  static func elicitationID(_ ask: TicketHash) -> String {
+    Base64URL.encode(Array(ask.digest.bytes.prefix(16)))
+  }
 
   /// The sentence for people, without the link.
   var message: String {

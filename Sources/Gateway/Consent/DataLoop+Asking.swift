@@ -23,7 +23,9 @@ extension DataLoop {
     }
     do throws(Denial) {
       let question = try question(x, call, route, need)
-      if call.evidence.isNavigation { return sendToProvider(x, call, question.consent) }
+      if call.evidence.isNavigation, question.upstreamLink == nil {
+        return sendToProvider(x, call, question.consent)
+      }
       if mayHold(x, call, route) { return hold(x, call, route, need) }
       deny(x, call, .consentRequired(ask(question, x, call, route, need)))
     } catch {
@@ -55,13 +57,14 @@ extension DataLoop {
       claims: need.claims, acrValues: need.acrValues, maxAge: need.maxAge, prompt: nil, tool: tool)
     var link: String?
     switch route.consent.treatment(of: need) {
-    case .ask: break
+    // What is passed on when a message tells of it was met with a status, or at the provider: then there is nothing to pass.
+    case .ask, .pass: break
     case .askWhole:
       consent.scopes = [route.consent.wholeScope ?? ""]
       consent.isWhole = true
       consent.prompt = "consent"
     case .show(let shown, _): link = shown
-    case .deny, .pass: throw .downstreamConsent
+    case .deny: throw .downstreamConsent
     }
     switch shared.consentRounds.verdict(
       user: session.userDigest, route: route, tool: tool, scopes: consent.scopes)
@@ -98,7 +101,9 @@ extension DataLoop {
     shared.desk.asked(
       ticket.hash,
       ConsentDesk.Ask(
-        subject: subject(x, call, route, session), askedAt: Timestamp.now(), mcpSession: call.mcpSessionKey))
+        subject: subject(x, call, route, session), askedAt: Timestamp.now(),
+        // Only a client that is told by an elicitation hears of its completion.
+        mcpSession: rung(x, call) == .urlElicitation ? call.mcpSessionKey : nil))
     let continuation = Continuation(
       consent: question.consent, returnTo: refererPath(x) ?? "/auth/?done=consent",
       upstreamLink: question.upstreamLink)
@@ -122,10 +127,7 @@ extension DataLoop {
       return (x.requestBytes.array(x.request.methodRange), x.requestBytes.array(x.request.path))
     }
     return x.withBody { body, _ in
-      (
-        message.method.map { body.array($0) } ?? [],
-        message.name.map { body.array($0.prefix(KeptMessage.maxNameBytes)) } ?? []
-      )
+      (message.methodBytes(body), message.nameBytes(body, limit: KeptMessage.maxNameBytes))
     }
   }
 
@@ -158,7 +160,9 @@ extension DataLoop {
     if call.message == nil {
       // The body is too long to be looked into: the fields repeat it, and the server compares them.
       if case .once(let range) = call.headers.method { method = x.requestBytes.array(range) }
-      if case .once(let range) = call.headers.name { name = x.requestBytes.array(range) }
+      if case .once(let range) = call.headers.name {
+        name = HeaderRules.decodedName(x.requestBytes, range)
+      }
     }
     return ToolScopes.Subject(
       route: route.path, method: String(decoding: method, as: UTF8.self),

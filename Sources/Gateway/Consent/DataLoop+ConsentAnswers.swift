@@ -76,11 +76,14 @@ extension DataLoop {
   // MARK: Bodies
 
   /// Status and body for a denial that has to do with consent.
-  func consentAnswer(_ denial: Denial, id: [UInt8], _ x: Exchange, _ call: Call) -> (status: Int, body: [UInt8]) {
+  func consentAnswer(_ denial: Denial, id: [UInt8], _ x: Exchange, _ call: Call) -> (
+    status: Int, body: [UInt8]
+  ) {
     let plain = DenialAnswer(denial)
     let rung = rung(x, call)
     let data = consentData(denial, call)
-    if case .consentRequired(let question) = denial, let body = elicitation(question, rung, id, data, x, call) {
+    if case .consentRequired(let question) = denial, let body = elicitation(question, rung, id, data, x, call)
+    {
       return (200, body)
     }
     switch rung {

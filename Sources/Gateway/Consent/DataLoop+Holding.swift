@@ -123,7 +123,7 @@ extension DataLoop {
       let x = sessionStreams[id], let call = x.context as? Call, call.requestID == id
     else { return }
     let message = Elicitation.complete(elicitationID: ConsentQuestion.elicitationID(ask))
-    if x.inject(ConsentAnswer.event(message)) { metrics.completionsAnnounced &+= 1 }
+    if x.inject(EventLines.message(message)) { metrics.completionsAnnounced &+= 1 }
   }
 
   /// Remembers an MCP session's own stream, to be told of completed consents.

@@ -22,6 +22,7 @@ extension DataLoop {
       id: RandomBytes.token(bits: 128), user: user, route: route.index, call: digest,
       expiresAt: Timestamp.now() + shared.linkLifetime, upstreamState: input?.requestState,
       upstreamResponses: input?.inputResponses)
+    guard state.fits else { return nil }
     return RequestState.text(sealed: shared.stateSealer.seal(state.encoded(), for: Self.place))
   }
 
@@ -61,7 +62,8 @@ extension DataLoop {
       return .badRequestState(problem)
     }
     return forwardInput(
-      RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call)
+      RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call
+    )
   }
 
   /// Sends the upstream its own input, and remembers it for the next round.

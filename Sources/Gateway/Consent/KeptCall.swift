@@ -27,7 +27,8 @@ struct KeptCall: Sendable, Equatable {
     guard head.count <= Self.maxHeadBytes else { return nil }
   }
 
-  private static func head(_ head: borrowing RequestHead, _ bytes: borrowing Buffer, bodyCount: Int) -> [UInt8]
+  private static func head(_ head: borrowing RequestHead, _ bytes: borrowing Buffer, bodyCount: Int)
+    -> [UInt8]
   {
     var out = Buffer()
     out.append(from: bytes, head.methodRange)
@@ -62,7 +63,8 @@ struct KeptCall: Sendable, Equatable {
 
   func encoded() -> [UInt8] {
     JSONValue.object([
-      "route": .string(route), "head": .string(Base64URL.encode(head)), "body": .string(Base64URL.encode(body)),
+      "route": .string(route), "head": .string(Base64URL.encode(head)),
+      "body": .string(Base64URL.encode(body)),
     ]).serializedBytes()
   }
 

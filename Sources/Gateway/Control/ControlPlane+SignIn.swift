@@ -63,7 +63,8 @@ extension ControlPlane {
       // The attempt may be older than this process, and its route gone from the configuration.
       if routes.all.indices.contains(consent.routeIndex) {
         rounds.completed(
-          user: user.digest, route: routes.all[consent.routeIndex], tool: consent.tool, scopes: consent.scopes,
+          user: user.digest, route: routes.all[consent.routeIndex], tool: consent.tool,
+          scopes: consent.scopes,
           at: clock())
       }
       let narrowed = slots.narrowed(arrival, previous: previous.session)
@@ -122,7 +123,8 @@ extension ControlPlane {
   }
 
   /// The person or the provider said no. That is the end of it: no second walk begins by itself.
-  private func refused(_ error: String, _ attempt: SignInAttempt, _ request: OwnRequest) async -> OwnResponse {
+  private func refused(_ error: String, _ attempt: SignInAttempt, _ request: OwnRequest) async -> OwnResponse
+  {
     let isConsent = attempt.purpose != .signIn
     if case .consent(let consent) = attempt.purpose, let session = await currentSession(request).session,
       session.user.digest == consent.user

@@ -19,7 +19,8 @@ struct ConsentPage {
 
   /// The whole document.
   var html: String {
-    let asker: HTML = tool.map { "<strong>\(server)</strong> needs it for <code>\($0)</code>." }
+    let asker: HTML =
+      tool.map { "<strong>\(server)</strong> needs it for <code>\($0)</code>." }
       ?? "<strong>\(server)</strong> needs it for what you just did."
     return Pages.document(
       title: "Your consent is needed",

@@ -1,0 +1,269 @@
+import Basics
+import Configuration
+import Consent
+import HTTP
+import JSON
+import Sessions
+import Testing
+
+@testable import Gateway
+
+@Suite struct ConsentDeskTests {
+  static let alice = Bytes32(1, 0, 0, 0)
+  static let bob = Bytes32(2, 0, 0, 0)
+
+  static func subject(_ user: Bytes32, route: Int = 0, _ tool: String = "files") -> ConsentDesk.Subject {
+    ConsentDesk.Subject(user: user, route: route, method: Array("tools/call".utf8), name: Array(tool.utf8))
+  }
+
+  static func ask(_ subject: ConsentDesk.Subject, at time: Timestamp = noon) -> ConsentDesk.Ask {
+    ConsentDesk.Ask(subject: subject, askedAt: time)
+  }
+
+  @Test func `a question is open until it is answered, for its own call and person`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    #expect(desk.isEmpty)
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    #expect(!desk.isEmpty)
+    #expect(desk.isOpen(Self.subject(Self.alice), now: noon))
+    #expect(!desk.isOpen(Self.subject(Self.bob), now: noon))
+    #expect(!desk.isOpen(Self.subject(Self.alice, "mail"), now: noon))
+    #expect(!desk.isOpen(Self.subject(Self.alice, route: 1), now: noon))
+    #expect(desk.state(of: hash(1), user: Self.alice, now: noon) == .pending)
+    #expect(desk.state(of: hash(1), user: Self.bob, now: noon) == nil)
+    #expect(desk.answered(hash(1), .granted) != nil)
+    #expect(!desk.isOpen(Self.subject(Self.alice), now: noon))
+    #expect(desk.state(of: hash(1), user: Self.alice, now: noon) == .granted)
+    #expect(desk.answered(hash(2), .granted) == nil)
+  }
+
+  @Test func `an answer closes all questions about that server, and none about others`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    desk.asked(hash(2), Self.ask(Self.subject(Self.alice, "mail")))
+    desk.asked(hash(3), Self.ask(Self.subject(Self.alice, route: 1)))
+    desk.asked(hash(4), Self.ask(Self.subject(Self.bob)))
+    _ = desk.answered(hash(1), .declined)
+    #expect(!desk.isOpen(Self.subject(Self.alice, "mail"), now: noon))
+    #expect(desk.isOpen(Self.subject(Self.alice, route: 1), now: noon))
+    #expect(desk.isOpen(Self.subject(Self.bob), now: noon))
+    // The link of the other question still tells that nobody used it.
+    #expect(desk.state(of: hash(2), user: Self.alice, now: noon) == .pending)
+  }
+
+  @Test func `a question is over when its link is, and forgotten later`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    let end = noon + .seconds(600)
+    #expect(!desk.isOpen(Self.subject(Self.alice), now: end))
+    desk.sweep(now: end + .seconds(1))
+    #expect(desk.isEmpty)
+    #expect(desk.state(of: hash(1), user: Self.alice, now: end) == .pending)
+    desk.sweep(now: noon + .seconds(1201))
+    #expect(desk.state(of: hash(1), user: Self.alice, now: end) == nil)
+  }
+
+  @Test func `one person cannot push out the questions of others`() {
+    let desk = ConsentDesk(lifetime: .seconds(600), capacity: 100, perUser: 8)
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    for i in 0..<500 as Range<UInt64> {
+      desk.asked(hash(100 + i), Self.ask(Self.subject(Self.bob, "t\(i)"), at: noon + .milliseconds(Int64(i))))
+    }
+    #expect(desk.isOpen(Self.subject(Self.alice), now: noon))
+    let open = (0..<500).filter { desk.isOpen(Self.subject(Self.bob, "t\($0)"), now: noon + .seconds(1)) }
+    #expect(open == Array(492..<500))
+  }
+
+  @Test func `the number of questions is bounded, the oldest go first`() {
+    let desk = ConsentDesk(lifetime: .seconds(600), capacity: 100, perUser: 8)
+    for i in 0..<1000 as Range<UInt64> {
+      desk.asked(
+        hash(i), Self.ask(Self.subject(Bytes32(i, 0, 0, 1)), at: noon + .milliseconds(Int64(i))))
+    }
+    let open = (0..<1000 as Range<UInt64>).filter {
+      desk.isOpen(Self.subject(Bytes32($0, 0, 0, 1)), now: noon + .seconds(1))
+    }
+    #expect((50...100).contains(open.count))
+    #expect(open.contains(999) && !open.contains(0))
+  }
+
+  @Test func `after sign-out nothing of a person is left`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    desk.asked(hash(2), Self.ask(Self.subject(Self.bob)))
+    desk.forget(user: Self.alice)
+    #expect(!desk.isOpen(Self.subject(Self.alice), now: noon))
+    #expect(desk.state(of: hash(1), user: Self.alice, now: noon) == nil)
+    #expect(desk.isOpen(Self.subject(Self.bob), now: noon))
+  }
+}
+
+@Suite struct ToolScopesTests {
+  static func subject(_ tool: String, method: String = "tools/call", route: String = "/mcp")
+    -> ToolScopes.Subject
+  {
+    ToolScopes.Subject(route: route, method: method, tool: tool)
+  }
+
+  static func entry(_ tool: String?, method: String? = nil, route: String? = nil, _ scope: [String])
+    -> Configuration.Consent.ToolScope
+  {
+    var entry = Configuration.Consent.ToolScope()
+    entry.tool = tool
+    entry.method = method
+    entry.route = route
+    entry.scope = scope
+    return entry
+  }
+
+  @Test func `a tool needs what stands for it, for its method, and what was learned`() {
+    let scopes = ToolScopes(
+      [
+        Self.entry("send", ["mail.send"]), Self.entry(nil, method: "tools/call", ["use"]),
+        Self.entry("send", route: "/other", ["other"]), Self.entry(nil, method: "tools/list", ["list"]),
+      ], routes: ["/mcp", "/other"])
+    #expect(scopes.needed(by: Self.subject("send")) == ["mail.send", "use"])
+    #expect(scopes.needed(by: Self.subject("send", route: "/other")) == ["mail.send", "other", "use"])
+    #expect(scopes.needed(by: Self.subject("read")) == ["use"])
+    #expect(scopes.needed(by: Self.subject("", method: "tools/list")) == ["list"])
+    #expect(scopes.needed(by: Self.subject("", method: "ping")) == [])
+    #expect(scopes.learn(Self.subject("read"), scopes: ["files"], now: noon)?.scopes == ["files"])
+    #expect(scopes.needed(by: Self.subject("read")) == ["use", "files"])
+  }
+
+  @Test func `what is known already is not learned again, and what is new is added`() {
+    let scopes = ToolScopes([], routes: [])
+    #expect(scopes.learn(Self.subject("a"), scopes: [], now: noon) == nil)
+    #expect(scopes.learn(Self.subject("a"), scopes: ["x"], now: noon) != nil)
+    #expect(scopes.learn(Self.subject("a"), scopes: ["x"], now: noon) == nil)
+    #expect(scopes.learn(Self.subject("a"), scopes: ["y"], now: noon)?.scopes == ["x", "y"])
+  }
+
+  @Test func `learning is bounded in entries, scopes and names`() {
+    let scopes = ToolScopes([], routes: [], capacity: 3)
+    for i in 0..<10 { _ = scopes.learn(Self.subject("t\(i)"), scopes: ["s"], now: noon) }
+    #expect(scopes.all.count == 3)
+    #expect(
+      scopes.learn(Self.subject("t0"), scopes: (0..<100).map { "s\($0)" }, now: noon)?.scopes.count == 32)
+    #expect(scopes.learn(Self.subject(String(repeating: "t", count: 129)), scopes: ["s"], now: noon) == nil)
+  }
+
+  @Test func `it can be forgotten by route, by tool, or all at once`() {
+    let scopes = ToolScopes([], routes: [])
+    for (tool, route) in [("a", "/x"), ("b", "/x"), ("a", "/y")] {
+      _ = scopes.learn(Self.subject(tool, route: route), scopes: ["s"], now: noon)
+    }
+    #expect(scopes.forget(route: "/x", tool: "a") == [Self.subject("a", route: "/x").key])
+    #expect(scopes.forget(route: nil, tool: "a").count == 1)
+    #expect(scopes.all.map(\.subject.tool) == ["b"])
+    #expect(scopes.forget(route: nil, tool: nil).count == 1)
+    #expect(scopes.all.isEmpty)
+  }
+
+  @Test func `the stored form comes back`() throws {
+    let entry = ToolScopes.Learned(subject: Self.subject("a\nb"), scopes: ["x", "y"], at: noon)
+    let copy = try #require(ToolScopes.Learned(payload: entry.json.serializedBytes(), at: noon))
+    #expect(copy.subject == entry.subject && copy.scopes == entry.scopes)
+    #expect(ToolScopes.Learned(payload: Array("{}".utf8), at: noon) == nil)
+    let restored = ToolScopes([], routes: [])
+    restored.restore([copy])
+    #expect(restored.needed(by: entry.subject) == ["x", "y"])
+  }
+}
+
+@Suite struct RouteConsentTests {
+  static func route(
+    _ downstream: Configuration.DownstreamConsent, hosts: Set<String> = [], whole: String? = nil
+  ) -> RouteConsent {
+    RouteConsent(
+      server: "Files", watch: ConsentWatch(), downstream: downstream, linkHosts: hosts,
+      requiresPreConsent: false, wholeScope: whole)
+  }
+
+  static func need(
+    _ kind: ConsentNeed.Kind = .consent, scopes: [String] = [], link: String? = nil,
+    target: ConsentNeed.Target = .downstream
+  ) -> ConsentNeed {
+    ConsentNeed(kind, source: .rpcError, code: "x", scopes: scopes, target: target, link: link)
+  }
+
+  static func name(_ treatment: RouteConsent.Treatment) -> String {
+    switch treatment {
+    case .ask: "ask"
+    case .askWhole: "whole"
+    case .show(let link, _): link
+    case .deny: "deny"
+    case .pass: "pass"
+    }
+  }
+
+  @Test func `what we lack is asked for, and what nobody can repair here passes`() {
+    let route = Self.route(.deny)
+    #expect(Self.name(route.treatment(of: Self.need(scopes: ["a"], target: .upstream))) == "ask")
+    #expect(Self.name(route.treatment(of: Self.need(.stepUp))) == "ask")
+    for kind in [.adminConsent, .blocked, .config, .transient(retryAfter: nil)] as [ConsentNeed.Kind] {
+      #expect(Self.name(route.treatment(of: Self.need(kind))) == "pass")
+    }
+  }
+
+  @Test func `what the upstream lacks is met as configured`() {
+    let bare = Self.need(link: "https://consent.example/x")
+    let named = Self.need(scopes: ["mail"])
+    #expect(Self.name(Self.route(.combined).treatment(of: named)) == "ask")
+    #expect(Self.name(Self.route(.combined).treatment(of: bare)) == "deny")
+    #expect(Self.name(Self.route(.combined, whole: "api://m/.default").treatment(of: bare)) == "whole")
+    #expect(Self.name(Self.route(.deny).treatment(of: named)) == "deny")
+    let link = Self.route(.upstreamLink, hosts: ["consent.example"])
+    #expect(Self.name(link.treatment(of: bare)) == "https://consent.example/x")
+    #expect(Self.name(link.treatment(of: named)) == "deny")
+  }
+
+  @Test(arguments: [
+    "https://consent.example.evil.test/x", "https://evil.test/consent.example", "http://consent.example/x",
+    "javascript:alert(1)//consent.example", "https://consent.example@evil.test/", "//consent.example/x",
+  ]) func `a link elsewhere is not shown`(link: String) {
+    let route = Self.route(.upstreamLink, hosts: ["consent.example"])
+    var need = Self.need()
+    need.links = [link]
+    #expect(Self.name(route.treatment(of: need)) == "deny")
+  }
+}
+
+@Suite struct ConsentCodecTests {
+  static let consent = SignInAttempt.Consent(
+    session: hash(1), user: Bytes32(2, 0, 0, 0), routeIndex: 3, scopes: ["a", "b"], claims: "{}",
+    acrValues: ["mfa"], maxAge: 60, prompt: "consent", tool: "send \u{1F4E7}", ask: hash(4), isWhole: true)
+
+  @Test func `a link's meaning comes back`() throws {
+    for link in [nil, "https://consent.example/x"] {
+      let continuation = Continuation(consent: Self.consent, returnTo: "/x", upstreamLink: link)
+      #expect(try #require(Continuation(encoded: continuation.encoded())) == continuation)
+    }
+    #expect(Continuation(encoded: []) == nil)
+    #expect(Continuation(encoded: Array(#"{"consent":{},"return_to":"/"}"#.utf8)) == nil)
+  }
+
+  @Test func `an entry of the ledger comes back, and the same consent is the same entry`() throws {
+    let route = try makeRoute()
+    let given = GivenConsent(route: route, consent: Self.consent, at: noon)
+    let note = Note(kind: .consent, key: given.key, payload: given.note.serialized(), updatedAt: noon)
+    let copy = try #require(GivenConsent(note))
+    #expect(copy.scopes == ["a", "b"] && copy.tool == Self.consent.tool && copy.at == noon)
+    var other = Self.consent
+    other.scopes = ["b", "a"]
+    #expect(GivenConsent(route: route, consent: other, at: noon + .seconds(1)).key == given.key)
+    other.tool = nil
+    #expect(GivenConsent(route: route, consent: other, at: noon).key != given.key)
+  }
+
+  @Test func `the elicitation's name does not give the link away`() {
+    let id = Ticket.make()
+    let name = ConsentQuestion.elicitationID(id.hash)
+    #expect(name.utf8.count == 22)
+    #expect(!id.reveal().contains(name))
+  }
+}
+
+extension JSONObject {
+  fileprivate func serialized() -> [UInt8] { JSONValue.object(self).serializedBytes() }
+}
