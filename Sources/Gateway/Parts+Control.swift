@@ -50,7 +50,8 @@ extension Gateway {
         scope: configuration.oidc.scope,
         // An exchanged token's own scopes are asked for when they turn out to be missing.
         routeScopes: slots.slots.filter { $0.exchange == nil }.reduce([]) { ScopeList.union($0, $1.scope) },
-        resource: slots.slots.first { $0.exchange == nil }?.resource, acrValues: configuration.oidc.acrValues,
+        resource: slots.slots.firstIndex { $0.exchange == nil }.flatMap { slots.askedResource($0) },
+        acrValues: configuration.oidc.acrValues,
         prompt: configuration.oidc.prompt, cookies: cookies), clock: Timestamp.now)
     return ControlPlane(
       loop: controlLoop,
