@@ -155,8 +155,8 @@ import Testing
     var entra = Self.slots(isEntra: true, [(["api://a/x"], nil), (["api://b/x"], nil)])
     #expect(entra.askedResource(0) == "api://a" && entra.askedResource(1) == "api://b")
     let exchange = CredentialSlots.Exchange(form: .onBehalfOf, subject: 0, audience: [])
-    #expect(
-      entra.askedResource(entra.slot(scope: ["api://c/x"], resource: nil, exchange: exchange)) == "api://a")
+    let exchanged = entra.slot(scope: ["api://c/x"], resource: nil, exchange: exchange)
+    #expect(entra.askedResource(exchanged) == "api://a")
   }
 
   @Test func `new consent is remembered for its slot beside what was there`() {
