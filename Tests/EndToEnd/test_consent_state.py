@@ -81,12 +81,24 @@ def test_a_retry_before_consent_is_asked_anew_with_another_state(scene, client):
     assert len(set(states)) == len(set(urls)) == 4
 
 
-@pytest.mark.parametrize("responses", [None, {}, ACCEPTED, {CONSENT_INPUT: {"action": "decline"}}, {CONSENT_INPUT: "x"}])
+@pytest.mark.parametrize("responses", [None, {}, ACCEPTED, {CONSENT_INPUT: "x"}, {CONSENT_INPUT: {"action": "granted"}}])
 def test_what_the_client_says_about_our_request_proves_nothing_and_stays_here(scene, client, responses):
     scene.upstream.on("files", NEEDS_FILES)
     question = told(client.call("files"))
     assert told(client.call("files", input=retry(question.state, responses))).form == "inputRequired"
     assert input_seen(scene.upstream.last) == {}
+
+
+@pytest.mark.parametrize("action", ["decline", "cancel"])
+def test_a_user_who_declines_in_the_client_is_taken_at_their_word(scene, client, action):
+    judge = Guarded("files.read", NEEDS_FILES)
+    scene.upstream.on("files", judge)
+    question = told(client.call("files"))
+    before = len(scene.upstream.requests)
+    answer = told(client.call("files", input=retry(question.state, {CONSENT_INPUT: {"action": action}})))
+    assert answer.reason == "consent_declined" and answer.url is None
+    assert len(scene.upstream.requests) == before
+    assert told(client.call("files")).form == "inputRequired", "the next call asks anew"
 
 
 def flipped(text: str, position: int) -> str:
