@@ -10,7 +10,7 @@ import pytest
 
 import proxy as proxy_module
 from processes import Service, answers, free_port
-from provider import BASIC_SCOPE, FILES_SCOPE, Provider
+from provider import BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE, Provider
 from provider import CLIENT_ID as REAL_CLIENT_ID, CLIENT_SECRET as REAL_CLIENT_SECRET
 from proxy import Proxy, merged
 from stack import Stack
@@ -221,7 +221,8 @@ class ConsentStack:
         resource = f"{self.server_origin}/mcp"
         self.provider = Provider(directory / "provider", [resource])
         self.server = Service("consent-server", [sys.executable, Path(__file__).parent / "consent_server.py"], directory / "server.log", environment={
-            "PORT": str(port), "ISSUER": self.provider.issuer, "RESOURCE": resource, "BASIC_SCOPE": BASIC_SCOPE, "FILES_SCOPE": FILES_SCOPE,
+            "PORT": str(port), "ISSUER": self.provider.issuer, "RESOURCE": resource,
+            "BASIC_SCOPE": BASIC_SCOPE, "FILES_SCOPE": FILES_SCOPE, "MAIL_SCOPE": MAIL_SCOPE,
             "PYTHONPATH": str(proxy_module.ROOT / "deploy" / "demo")})
         route = {"path": "/mcp", "name": "The Files", "upstream": resource, "scope": BASIC_SCOPE, "resource": resource,
                  "downstream_consent": "upstream_link", "consent_link_hosts": ["127.0.0.1"]}
