@@ -131,7 +131,8 @@ actor ControlPlane {
   func token(for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil) async -> TokenReply {
     switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
     case .token(_, let session): .token(slots.snapshot(of: session))
-    case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
+    case .unknownSession: .signInRequired
+    case .needsSignIn, .rejectedAgain: .noOtherToken
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
     case .transient(let retryAfter, _):
       .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
