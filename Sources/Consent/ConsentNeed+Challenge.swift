@@ -40,7 +40,11 @@ extension ConsentNeed {
       // Without claims to send there is nothing to demand of the provider but a fresh token.
       return claims == nil
         ? need(.reauth(.tokenRejected), "insufficient_claims") : need(.claims, "insufficient_claims")
-    case "insufficient_scope": return need(claims == nil ? .consent : .claims, "insufficient_scope")
+    case "insufficient_scope":
+      var need = need(claims == nil ? .consent : .claims, "insufficient_scope")
+      // The official Python SDK names the scope in the description alone.
+      if need.scopes.isEmpty { need.scopes = ErrorText.scopes(challenge.errorDescription ?? "") }
+      return need
     case "insufficient_user_authentication", "insufficient_authentication_context":
       return need(.stepUp, "insufficient_user_authentication")
     case "consent_required": return need(.consent, "consent_required")

@@ -85,6 +85,12 @@ extension RequestState {
     return Base64URL.decode(encoded)
   }
 
+  /// Whether the person was asked for our part, and did not want to.
+  public static func isDeclined(_ responses: JSONObject) -> Bool {
+    guard let action = responses[inputKey]?["action"]?.string else { return false }
+    return action != "accept"
+  }
+
   /// The responses that the upstream may see: those to its own requests. Nil when there are none.
   public static func withoutOurs(_ responses: JSONObject) -> JSONObject? {
     var others = responses

@@ -19,7 +19,7 @@ extension Gateway {
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
     let refresher = ProviderRefresher(
-      provider: provider, slots: slots, log: log,
+      provider: provider, slots: slots, clientID: configuration.oidc.clientID, log: log,
       count: { outcome in counters.withLock { $0.count(outcome) } },
       readFile: readFile, clock: Timestamp.now)
     let policy = SessionPolicy(

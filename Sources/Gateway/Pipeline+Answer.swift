@@ -47,7 +47,10 @@ extension DataLoop {
 
   private func relay(_ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool) -> AnswerPlan {
     writeClientHead(x, call, route, isEventStream: isEventStream, dropsContentCoding: isEventStream)
-    guard isEventStream else { return .relay }
+    guard isEventStream else {
+      keepMessageOfHeld(x, call, route)
+      return .relay
+    }
     x.endOfInput = .isDisconnect
     noteSessionStream(x, call)
     keepMessage(x, call, route)
@@ -66,6 +69,11 @@ extension DataLoop {
         id: message.idBytes(body), method: message.methodBytes(body),
         name: message.nameBytes(body, limit: KeptMessage.maxNameBytes))
     }
+  }
+
+  /// An answer that passes into a stream of ours lets the request go, as a stream of the upstream's does.
+  private func keepMessageOfHeld(_ x: Exchange, _ call: Call, _ route: Route) {
+    if x.isLocalStream { keepMessage(x, call, route) }
   }
 
   private func writeClientHead(
@@ -93,9 +101,17 @@ extension DataLoop {
       if isOurs(need, x, call, route) { return consentNeeded(x, call, route, need) }
     }
     if route.authorization == .bearer, x.answer.status == 401 { return tokenRefused(x, call, route) }
+    if x.isLocalStream, !holdsMessage(x, call) { return deny(x, call, .upstreamBroken) }
     let isDecoded = decodeForClient(x)
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: isDecoded)
+    keepMessageOfHeld(x, call, route)
     x.relayCollected()
+  }
+
+  /// Whether an answer can go into a stream of ours: what is no message would leave the client without an answer.
+  private func holdsMessage(_ x: Exchange, _ call: Call) -> Bool {
+    if call.answer?.isCoded == true { return !x.answerBody.isEmpty }
+    return MessageEnvelope.scan(x.answerBody, 0..<x.answerBody.count).kind == .response
   }
 
   /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.
@@ -137,6 +153,7 @@ extension DataLoop {
     let call = call(of: x)
     guard let route = call.route else { return deny(x, call, .noRoute) }
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: false)
+    keepMessageOfHeld(x, call, route)
     x.relayCollected()
   }
 

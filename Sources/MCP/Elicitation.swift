@@ -54,6 +54,11 @@ public enum Elicitation {
     return JSONRPC.result(id: id, result)
   }
 
+  /// The result that makes a client of 2026-07-28 call again by itself: it asks for nothing.
+  public static func callAgain(id: [UInt8], requestState: String) -> [UInt8] {
+    JSONRPC.result(id: id, ["resultType": "input_required", "requestState": .string(requestState)])
+  }
+
   /// A failed tool call that says in words what to do: every client shows it to its model or its user.
   ///
   /// There is no `structuredContent`, since clients hold that to the tool's output schema.

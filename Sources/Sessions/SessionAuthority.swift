@@ -104,7 +104,13 @@ public actor SessionAuthority {
       grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
     if let replaced {
       detach(replaced, userChanged ? .over : .replaced)
-      if !userChanged { overlaps[replaced.hash] = (session.hash, now + overlap) }
+      if !userChanged {
+        // Tickets that stood for the replaced session go along.
+        for (ticket, known) in overlaps where known.new == replaced.hash {
+          overlaps[ticket] = (session.hash, known.until)
+        }
+        overlaps[replaced.hash] = (session.hash, now + overlap)
+      }
     }
     let entry = SessionEntry(session: session, storedGeneration: nil)
     entries.insert(entry, for: session.hash)

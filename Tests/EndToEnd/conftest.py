@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import resource
+import sys
 from pathlib import Path
 
 import pytest
 
 import proxy as proxy_module
+from processes import Service, answers, free_port
+from provider import BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE, Provider
+from provider import CLIENT_ID as REAL_CLIENT_ID, CLIENT_SECRET as REAL_CLIENT_SECRET
 from proxy import Proxy, merged
 from stack import Stack
 from support.entra import OWN_SCOPE, EntraDouble
@@ -204,3 +208,47 @@ def chromium():
     from browser import chromium as launch
     with launch() as browser:
         yield browser
+
+
+class ConsentStack:
+    """The real provider, the server whose tools all need consent (`consent_server.py`), and a proxy before it.
+
+    `proxy` keeps its links for long, `brief` for as short as may be. The server's own links may be shown.
+    """
+
+    def __init__(self, directory: Path, binary: Path):
+        port = free_port()
+        self.server_origin = f"http://127.0.0.1:{port}"
+        resource = f"{self.server_origin}/mcp"
+        self.provider = Provider(directory / "provider", [resource])
+        self.server = Service("consent-server", [sys.executable, Path(__file__).parent / "consent_server.py"], directory / "server.log", environment={
+            "PORT": str(port), "ISSUER": self.provider.issuer, "RESOURCE": resource,
+            "BASIC_SCOPE": BASIC_SCOPE, "FILES_SCOPE": FILES_SCOPE, "MAIL_SCOPE": MAIL_SCOPE,
+            "PYTHONPATH": str(proxy_module.ROOT / "deploy" / "demo")})
+        route = {"path": "/mcp", "name": "The Files", "upstream": resource, "scope": BASIC_SCOPE, "resource": resource,
+                 "downstream_consent": "upstream_link", "consent_link_hosts": ["127.0.0.1"]}
+        config = {"oidc": {"issuer": self.provider.issuer, "client_id": REAL_CLIENT_ID, "scope": "openid profile offline_access"}, "routes": [route]}
+        self.proxy = Proxy(directory / "proxy", config, REAL_CLIENT_SECRET, binary=binary)
+        self.brief = Proxy(directory / "brief", merged(config, {"consent": {"link_lifetime": "10s", "hold": "0s"}}), REAL_CLIENT_SECRET, binary=binary)
+
+    def start(self) -> "ConsentStack":
+        self.provider.start()
+        for one in (self.proxy, self.brief):
+            self.provider.register(one.url)
+        self.server.start(lambda: answers(f"{self.server_origin}/health"))
+        for one in (self.proxy, self.brief):
+            one.start()
+        return self
+
+    def stop(self) -> None:
+        codes = [one.stop() for one in (self.brief, self.proxy)]
+        self.server.stop()
+        self.provider.stop()
+        assert codes == [0, 0], codes
+
+
+@pytest.fixture(scope="session")
+def consent_stack(binary, tmp_path_factory):
+    real = ConsentStack(tmp_path_factory.mktemp("consent-stack"), binary).start()
+    yield real
+    real.stop()

@@ -1,14 +1,16 @@
-"""Runs inside the environment with the 1.x line of the official SDK: one session through the proxy, its findings as JSON on stdout.
+"""Runs inside the environment with the 1.x line of the official SDK, JSON on stdout.
 
-    python sdk1_client.py URL COOKIE
+    python sdk1_client.py URL COOKIE    one session through the proxy, and what was found
+    python sdk1_client.py               sessions on command: a line of JSON in, a line of JSON out
 """
 
 import asyncio
 import json
 import sys
 
-from mcp import ClientSession
+from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamablehttp_client
+from mcp.types import ElicitResult
 
 
 async def main(url: str, cookie: str) -> dict:
@@ -34,5 +36,42 @@ async def main(url: str, cookie: str) -> dict:
     return found
 
 
+# On command: {"open": URL, "cookie": …, "elicits": bool}, then any number of {"tool": …, "arguments": …}, then {"close": true}.
+
+async def accept(context, params) -> ElicitResult:
+    return ElicitResult(action="accept")
+
+
+async def told(call) -> dict:
+    try:
+        result = await asyncio.wait_for(call, 35)
+    except McpError as error:
+        return {"error": error.error.model_dump(mode="json")}
+    return {"result": result.model_dump(mode="json", by_alias=True)}
+
+
+async def obey() -> None:
+    def say(message: dict) -> None:
+        print(json.dumps(message), flush=True)
+
+    async def command() -> dict:
+        return json.loads(await asyncio.to_thread(sys.stdin.readline) or "{}")
+
+    while order := await command():
+        try:
+            async with streamablehttp_client(order["open"], headers={"Cookie": order["cookie"]}) as (read, write, _):
+                async with ClientSession(read, write, elicitation_callback=accept if order["elicits"] else None) as session:
+                    await session.initialize()
+                    say({"open": True})
+                    while "tool" in (order := await command()):
+                        say(await told(session.call_tool(order["tool"], order["arguments"])))
+            say({"closed": True})
+        except BaseException as error:
+            say({"broken": repr(error)})
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(*sys.argv[1:]))))
+    if len(sys.argv) > 1:
+        print(json.dumps(asyncio.run(main(*sys.argv[1:]))))
+    else:
+        asyncio.run(obey())

@@ -51,12 +51,15 @@ class DemoPage:
 
     def __init__(self, browser: Browser, url: str, provider_origin: str, user: str):
         self.context = browser.new_context(viewport={"width": 1200, "height": 900})
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(15000)
+        self.context.set_default_timeout(15000)
         self.url, self.provider_origin, self.user = url, provider_origin, user
         self.problems: list[str] = []
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("console", lambda line: self.problems.append(line.text) if "Content Security Policy" in line.text else None)
+        self.context.on("page", self._watch)
+        self.page = self.context.new_page()
+
+    def _watch(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda line: self.problems.append(line.text) if "Content Security Policy" in line.text else None)
 
     def open(self) -> None:
         self.page.goto(f"{self.url}/")
@@ -111,9 +114,34 @@ class DemoPage:
     def result(self, tool: str) -> str:
         return self.page.locator(f"#tool-{tool} .result").inner_text()
 
+    def open_consent(self) -> Page:
+        """The consent page in the new tab that the dialog's link opens."""
+        with self.context.expect_page() as opened:
+            self.page.click("#consent-continue")
+        opened.value.wait_for_selector("h1")
+        return opened.value
+
+    def agree_in(self, tab: Page, end: str = "/auth/?done=consent") -> None:
+        """From the consent page through the provider to `end`."""
+        tab.click("button[value=continue]")
+
+        def back() -> bool:
+            if tab.url.startswith(self.provider_origin):
+                answer_provider(tab, self.user)
+            return tab.url == self.url + end
+
+        wait_until(back, f"{self.user} to come back from the provider", 20, every=0.05)
+
     def give_consent(self) -> None:
-        """From the dialog to the provider and back, until the page is there again."""
-        self._leave_by("#consent-continue")
+        """Agrees in a new tab, and waits until this one shows the answer of the call."""
+        tab = self.open_consent()
+        self.agree_in(tab)
+        self.wait_for_answer()
+        tab.close()
+
+    def wait_for_answer(self) -> None:
+        """Until the page has noticed what became of the question, and of the call."""
+        self.page.wait_for_function("() => !document.querySelector('#consent').open && !document.querySelector('.tool button[disabled]')")
 
     def sign_out(self) -> None:
         self._leave_by("#sign-out")

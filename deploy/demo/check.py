@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from browser import DemoPage, chromium
-from provider import FILES_SCOPE, USERS
+from provider import FILES_SCOPE, MAIL_SCOPE, USERS
 from stack import Stack
 
 
@@ -27,7 +27,7 @@ def walk(stack: Stack, tell=print) -> None:
             tell(f"{user} signs in at the provider and comes back to the page")
         harvey, kim = pages["harvey"], pages["kim"]
 
-        expect({"whoami", "add", "read_files"} <= set(harvey.tools), "the page lists the server's tools", harvey.tools)
+        expect({"whoami", "add", "read_files", "send_mail"} <= set(harvey.tools), "the page lists the server's tools", harvey.tools)
         for user, page in pages.items():
             seen = page.call("whoami")
             expect(f'"user": "{user}"' in seen, f"the server sees {user}", seen)
@@ -43,11 +43,19 @@ def walk(stack: Stack, tell=print) -> None:
         expect(FILES_SCOPE in seen, "the refused call names the missing scope", seen)
         harvey.give_consent()
         seen = harvey.result("read_files")
-        expect("merger-agreement.pdf" in seen, "after consent the call goes through", seen)
+        expect("merger-agreement.pdf" in seen, "after consent the page shows the call's answer", seen)
+        seen = harvey.call("send_mail")
+        expect(MAIL_SCOPE in seen, "another tool needs another scope", seen)
+        tab = harvey.open_consent()
+        tab.click("button[value=decline]")
+        harvey.wait_for_answer()
+        seen = harvey.result("send_mail")
+        expect("You declined" in seen, "the page notices that the user declined", seen)
+        tab.close()
         seen = kim.call("read_files")
         expect(FILES_SCOPE in seen, "the other user's call still needs consent", seen)
         kim.page.click("#consent-cancel")
-        tell("a tool that needs consent leads to the provider and back to its result, for that user alone")
+        tell("a tool that needs consent asks in a new tab and then shows its result, for that user alone")
 
         for page in pages.values():
             secrets = page.secrets_in_page()

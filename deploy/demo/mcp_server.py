@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The demo's MCP server, on the official Python SDK (Streamable HTTP at /mcp). It accepts only access tokens made for it, and says whose they are.
 
-Settings (environment): PORT, ISSUER, RESOURCE (the audience), BASIC_SCOPE, FILES_SCOPE.
+Settings (environment): PORT, ISSUER, RESOURCE (the audience), BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ISSUER = os.environ["ISSUER"]
 RESOURCE = os.environ["RESOURCE"]
 BASIC_SCOPE = os.environ["BASIC_SCOPE"]
 FILES_SCOPE = os.environ["FILES_SCOPE"]
+MAIL_SCOPE = os.environ["MAIL_SCOPE"]
 
 Dialect = Literal["challenge", "entra", "json_rpc", "tool_result", "elicitation"]
 
@@ -119,6 +120,14 @@ def read_files(dialect: Dialect = "challenge") -> CallToolResult:
         raise UrlElicitationRequiredError([ElicitRequestURLParams(
             message="Allow reading your files", url=f"{ISSUER}/auth?scope={FILES_SCOPE}", elicitation_id=os.urandom(8).hex())])
     return CallToolResult(is_error=True, content=[TextContent(type="text", text=json.dumps(refusal))], structured_content=refusal)
+
+
+@server.tool()
+def send_mail(to: str = "donna@example.test", text: str = "Lunch?") -> str:
+    """Sends a mail in your name. Needs a permission of its own, and says so inside MCP."""
+    if MAIL_SCOPE not in get_access_token().scopes:
+        raise MCPError(-32001, "consent_required", {"error": "consent_required", "scope": MAIL_SCOPE})
+    return f"sent to {to} in the name of {user()}: {text}"
 
 
 class ScopeGate:

@@ -26,6 +26,7 @@ CLIENT_ID = "coatcheck"
 CLIENT_SECRET = "demo-secret-of-coatcheck"
 BASIC_SCOPE = "mcp.use"
 FILES_SCOPE = "files.read"
+MAIL_SCOPE = "mail.send"
 
 MIME_TYPES = {
     ".html": "text/html", ".css": "text/css", ".js": "application/javascript", ".json": "application/json", ".map": "application/octet-stream",
@@ -48,7 +49,7 @@ USERS = {
 
 @dataclass
 class Provider:
-    """`resources` are the audiences that may be asked for; the basic and the files scope belong to each of them."""
+    """`resources` are the audiences that may be asked for; the scopes of the MCP server belong to each of them."""
 
     state: Path
     resources: list[str]
@@ -161,10 +162,11 @@ database = {{ type = "sqlite3"; path = "{self.state}/glewlwyd.db"; }};
             ("offline_access", "Stay signed in", "Keep access while you are away"),
             (BASIC_SCOPE, "MCP tools", "Call the basic tools as you"),
             (FILES_SCOPE, "Files", "Read your files"),
+            (MAIL_SCOPE, "Mail", "Send mail in your name"),
         ):
             self._send("POST", "/scope", {"name": name, "display_name": title, "description": explanation,
                                           "password_required": True, "password_max_age": 0, "scheme": {}})
-        scopes = ["openid", "profile", "email", "offline_access", BASIC_SCOPE, FILES_SCOPE]
+        scopes = ["openid", "profile", "email", "offline_access", BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE]
         for user in USERS.values():
             self._send("POST", "/user", {"username": user.name, "name": user.full_name, "password": user.password, "enabled": True,
                                          "email": f"{user.name}@example.test", "scope": scopes + ["g_profile"]})
@@ -197,7 +199,7 @@ database = {{ type = "sqlite3"; path = "{self.state}/glewlwyd.db"; }};
             "encrypt-out-token-allow": False, "client-cert-source": "no", "client-cert-use-endpoint-aliases": False,
             "client-cert-self-signed-allowed": False, "oauth-dpop-allowed": False, "oauth-rar-allowed": False, "oauth-ciba-allowed": False,
             "device-authorization-expiration": 600, "device-authorization-interval": 5,
-            "resource-allowed": True, "resource-scope": {scope: self.resources for scope in (BASIC_SCOPE, FILES_SCOPE)},
+            "resource-allowed": True, "resource-scope": {scope: self.resources for scope in (BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE)},
             "resource-client-property": "resource", "resource-scope-and-client-property": False, "resource-change-allowed": True,
             "oauth-par-allowed": True, "oauth-par-required": False, "oauth-par-duration": 90,
             "oauth-par-request_uri-prefix": "urn:ietf:params:oauth:request_uri:", "oauth-as-iss-id": True,

@@ -67,7 +67,7 @@ Open  {stack.proxy.url}/  and sign in as one of
 {chr(10).join(f'    {user.full_name:{width}}   name {user.name:8} password {user.password}' for user in USERS.values())}
 
 At the provider tick what you allow, then "Grant access" and "Continue". Open a second browser profile to be both users at once.
-The tool read_files needs a permission that signing in did not ask for. Logs: {stack.directory}
+The tools read_files and send_mail need permissions that signing in did not ask for. Logs: {stack.directory}
 Ctrl-C ends all of it.
 """, flush=True)
     while True:

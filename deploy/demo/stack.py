@@ -7,7 +7,7 @@ from pathlib import Path
 
 from page_server import PageServer
 from processes import Service, answers, free_port
-from provider import BASIC_SCOPE, CLIENT_ID, CLIENT_SECRET, FILES_SCOPE, Provider
+from provider import BASIC_SCOPE, CLIENT_ID, CLIENT_SECRET, FILES_SCOPE, MAIL_SCOPE, Provider
 from proxy import Proxy
 
 HERE = Path(__file__).resolve().parent
@@ -17,7 +17,8 @@ class McpServer:
     def __init__(self, directory: Path, provider: Provider, port: int):
         self.port = port
         self.service = Service("mcp-server", [sys.executable, HERE / "mcp_server.py"], directory / "mcp-server.log", environment={
-            "PORT": str(port), "ISSUER": provider.issuer, "RESOURCE": self.url, "BASIC_SCOPE": BASIC_SCOPE, "FILES_SCOPE": FILES_SCOPE})
+            "PORT": str(port), "ISSUER": provider.issuer, "RESOURCE": self.url,
+            "BASIC_SCOPE": BASIC_SCOPE, "FILES_SCOPE": FILES_SCOPE, "MAIL_SCOPE": MAIL_SCOPE})
 
     @property
     def url(self) -> str:

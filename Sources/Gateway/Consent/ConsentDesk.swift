@@ -66,6 +66,9 @@ final class ConsentDesk: Sendable {
     }
   }
 
+  /// A call that comes again is asked about anew, not waited for. The link of before still works.
+  func withdraw(_ subject: Subject) { table.withLock { $0.newest[subject] = nil } }
+
   /// Whether no question is open: what the way of every event stream looks at.
   var isEmpty: Bool { table.withLock { $0.newest.isEmpty } }
 

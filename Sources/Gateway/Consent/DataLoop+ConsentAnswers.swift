@@ -86,6 +86,10 @@ extension DataLoop {
     {
       return (200, body)
     }
+    if case .consentGiven = denial, rung == .inputRequired, let state = makeRequestState(x, call) {
+      // It was told that its call would be repeated when it was asked: now is the time.
+      return (200, Elicitation.callAgain(id: id, requestState: state))
+    }
     switch rung {
     case .toolResult, .inputRequired, .urlElicitation:
       guard call.message?.knownMethod == .toolsCall else { break }

@@ -48,6 +48,8 @@ extension DataLoop {
         call.upstreamInput = input
         return nil
       }
+      // What was not read cannot be put back: better no call than one without its state.
+      guard input.isComplete else { return .badRequestState(.malformed) }
       return forwardInput(
         RetryInput(requestState: input.requestState, inputResponses: responses), message, x, call)
     }
@@ -60,6 +62,11 @@ extension DataLoop {
     else { return .badRequestState(.malformed) }
     if let problem = state.problem(user: user, route: route.index, call: digest, now: Timestamp.now()) {
       return .badRequestState(problem)
+    }
+    if input.inputResponses.map(RequestState.isDeclined) == true, let session = call.session?.snapshot {
+      // Nobody will open that link: a call that comes again is asked about anew, not held.
+      shared.desk.withdraw(subject(x, call, route, session))
+      return .consentDeclined
     }
     return forwardInput(
       RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call

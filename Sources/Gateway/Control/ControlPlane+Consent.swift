@@ -193,7 +193,8 @@ extension ControlPlane {
     guard routes.all.indices.contains(consent.routeIndex),
       let slot = routes.all[consent.routeIndex].credentialSlot
     else { return linkDead(request, nil) }
-    let granted = ScopeList.union(session.grantedScopes, slots.scopes(of: session, slot: slot))
+    let holder = await askersSession(consent, user: session.user) ?? session
+    let granted = ScopeList.union(holder.grantedScopes, slots.scopes(of: holder, slot: slot))
     let need = ConsentNeed(
       .consent, source: .challenge, code: "continue", scopes: consent.scopes, claims: consent.claims,
       acrValues: consent.acrValues, maxAge: consent.maxAge)

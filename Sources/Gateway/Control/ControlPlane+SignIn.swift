@@ -43,19 +43,23 @@ extension ControlPlane {
     let user = slots.user(of: arrival.claims)
     var overlap = Duration.seconds(30)
     var isConsent = false
-    var replaced = previous.session?.hash
+    // Whose tokens are renewed: what they had is carried over.
+    var holder = previous.session
+    var replaced = holder?.hash
     if case .consent(let consent) = arrival.attempt.purpose {
       isConsent = user.digest == consent.user
       if isConsent {
         // The same person gave more consent. An MCP client that carries the old ticket must be able to repeat its call.
         overlap = policy.absoluteTimeout
-        replaced = previous.session?.user == user ? previous.session?.hash : consent.session
+        let asker = await askersSession(consent, user: user)
+        if let asker { holder = asker }
+        replaced = holder?.user == user ? holder?.hash : consent.session
       } else {
         log.userChanged(requestID: request.requestID)
       }
     }
     let grant = slots.grant(
-      arrival, user: user, previous: previous.session, consentSlot: consentSlot(arrival.attempt))
+      arrival, user: user, previous: holder, consentSlot: consentSlot(arrival.attempt))
     let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
     if let gone = result.previous, result.userChanged { await homes.forget(gone.hash) }
     if case .consent(let consent) = arrival.attempt.purpose, isConsent {
@@ -67,7 +71,7 @@ extension ControlPlane {
           scopes: consent.scopes,
           at: clock())
       }
-      let narrowed = slots.narrowed(arrival, previous: previous.session)
+      let narrowed = slots.narrowed(arrival, previous: holder)
       if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
       await enter(consent, user: user)
@@ -78,9 +82,21 @@ extension ControlPlane {
       rounds.forget(user: user.digest)
       log.signedIn(user, requestID: request.requestID)
     }
-    return OwnResponse.seeOther(arrival.attempt.returnTo)
-      .adding("Set-Cookie", cookies.session(Secret(result.ticket.reveal())))
+    let response = OwnResponse.seeOther(arrival.attempt.returnTo)
       .adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))
+    // A browser that gave consent for another session of its user keeps its own.
+    if isConsent, let own = previous.session, own.user == user, own.hash != replaced { return response }
+    return response.adding("Set-Cookie", cookies.session(Secret(result.ticket.reveal())))
+  }
+
+  /// The session whose call asked for the consent: an MCP client's is often another one than that of the browser in which its
+  /// user opens the link. Nil when it is over.
+  func askersSession(_ consent: SignInAttempt.Consent, user: UserKey) async -> Session? {
+    guard case .found(let session) = await authority.session(for: consent.session), session.user == user
+    else {
+      return nil
+    }
+    return session
   }
 
   private func consentSlot(_ attempt: SignInAttempt) -> Int? {

@@ -2,8 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 const PROTOCOL = "2026-07-28";
-const PENDING = "coatcheck-demo.pending"; // the call that waits while the user is away giving consent
 let lastId = 0;
+let waiting = null; // for the user to decide about consent
 
 /** Sends one MCP request and gives back the JSON-RPC answer. `onProgress` hears notifications/progress. */
 async function mcp(method, params = {}, onProgress = () => {}) {
@@ -21,6 +21,11 @@ async function mcp(method, params = {}, onProgress = () => {}) {
     headers,
     body: JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } }),
   });
+  return answerTo(id, response, onProgress);
+}
+
+/** The JSON-RPC answer to request `id`, from JSON or an event stream. */
+async function answerTo(id, response, onProgress) {
   const type = response.headers.get("Content-Type") ?? "";
   if (type.startsWith("text/event-stream")) {
     for await (const message of events(response.body)) {
@@ -87,18 +92,19 @@ function show(tool, from, text, bad = false) {
   $("status").textContent = `${tool}: ${from}`;
 }
 
-async function call(name, args) {
+/** Calls a tool and shows its answer. `send` gets the callback for progress and gives the answer; by default it makes the call. */
+async function call(name, args, send = (onProgress) => mcp("tools/call", { name, arguments: args }, onProgress)) {
   const form = $(`tool-${name}`);
   const button = form.querySelector("button");
   button.disabled = true;
   let bar = null;
   try {
-    const answer = await mcp("tools/call", { name, arguments: args }, (progress) => {
+    const answer = await send((progress) => {
       bar ??= form.appendChild(element("progress", { ariaLabel: "Progress" }));
       bar.max = progress.total ?? 1;
       bar.value = progress.progress;
     });
-    if (answer.error) refused(name, args, answer.error);
+    if (answer.error) refused(name, args, answer);
     else if (answer.result.isError) show(name, "The tool failed", text(answer.result), true);
     else show(name, "The server's answer", text(answer.result));
   } catch (error) {
@@ -113,31 +119,61 @@ const text = (result) => result.structuredContent && !("result" in result.struct
   ? JSON.stringify(result.structuredContent, null, 2)
   : result.content.map((part) => part.text ?? `[${part.type}]`).join("\n");
 
-/** The proxy says what is missing in `error.data.reason`, and where the user can give it. */
-function refused(name, args, error) {
+/** The proxy says what is missing in `error.data`, and where the user can give it. */
+function refused(name, args, { id, error }) {
   const data = error.data ?? {};
   if (data.reason === "login_required") return render({ authenticated: false });
   if (data.reason !== "consent_required") return show(name, `Error ${error.code}`, error.message, true);
-  show(name, "Consent is needed", (data.scopes ?? []).join(", "), true);
-  sessionStorage.setItem(PENDING, JSON.stringify({ name, args }));
-  $("consent-scopes").replaceChildren(...(data.scopes ?? []).map((scope) => element("li", {}, element("code", { textContent: scope }))));
   const link = new URL(data.interaction_url, location.href);
   if (link.origin !== location.origin) return show(name, "Refused", "the consent link leaves this site", true);
-  $("consent-continue").href = link.href;
-  $("consent").showModal();
+  const scopes = data.scopes ?? [];
+  show(name, "Consent is needed", scopes.join(", "), true);
+  askForConsent(name, args, { id, link, scopes, reason: error.message, kept: data.kept === true });
 }
 
-/** After the user came back from the provider: send the call again that had to wait. */
-function resume() {
-  const pending = sessionStorage.getItem(PENDING);
-  if (!pending) return;
-  sessionStorage.removeItem(PENDING);
-  const { name, args } = JSON.parse(pending);
-  const form = $(`tool-${name}`);
-  if (!form) return;
-  for (const [field, value] of Object.entries(args)) if (form.elements[field]) form.elements[field].value = value;
-  form.scrollIntoView({ block: "center" });
-  call(name, args);
+/** Shows the link, which opens in another tab, and waits here for what the user decides there. */
+async function askForConsent(name, args, { id, link, scopes, reason, kept }) {
+  waiting?.abort();
+  const mine = (waiting = new AbortController());
+  $("consent-reason").textContent = reason;
+  $("consent-scopes").replaceChildren(...scopes.map((scope) => element("li", {}, element("code", { textContent: scope }))));
+  const page = new URL(link);
+  page.searchParams.set("return_to", "/auth/?done=consent");
+  $("consent-continue").href = page.href;
+  if (!$("consent").open) $("consent").showModal();
+  let state;
+  try {
+    state = await decision(link, mine.signal);
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    state = error.message;
+  }
+  if (waiting !== mine) return;
+  waiting = null;
+  $("consent").close();
+  if (state === "granted") return call(name, args, kept ? (onProgress) => keptAnswer(id, link, name, args, onProgress) : undefined);
+  if (state === "declined") return show(name, "You declined", "The call was not made.", true);
+  show(name, "Consent is still needed", "This question is closed. Call again to get a new one.", true);
+}
+
+/** What became of the question behind a link: `granted`, `declined`, or `unknown` when it is not known any more. */
+async function decision(link, signal) {
+  const url = new URL(link);
+  url.searchParams.set("wait", "20");
+  for (;;) {
+    const response = await fetch(url, { headers: { Accept: "application/json" }, signal });
+    if (!response.ok) throw new Error(`the proxy answered ${response.status} ${response.statusText}`);
+    const { state } = await response.json();
+    if (state !== "pending") return state;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+/** The answer of the refused call, which the proxy has kept and now makes; when it has not, the call is made from here. */
+async function keptAnswer(id, link, name, args, onProgress) {
+  const response = await fetch(link, { method: "POST", headers: { Accept: "application/json, text/event-stream" } });
+  const answer = await answerTo(id, response, onProgress);
+  return answer.error?.data?.reason === "not_kept" ? mcp("tools/call", { name, arguments: args }, onProgress) : answer;
 }
 
 async function session() {
@@ -154,9 +190,10 @@ function render(state) {
   if (state.authenticated) $("who").textContent = state.name ?? state.claims?.name ?? state.claims?.preferred_username ?? "Signed in";
 }
 
-$("consent-cancel").addEventListener("click", () => {
-  sessionStorage.removeItem(PENDING);
-  $("consent").close();
+$("consent-cancel").addEventListener("click", () => $("consent").close());
+$("consent").addEventListener("close", () => {
+  waiting?.abort();
+  waiting = null;
 });
 
 const state = await session();
@@ -174,5 +211,4 @@ if (!state.authenticated) {
     document.body.dataset.ready = "failed";
   }
   $("tools").setAttribute("aria-busy", "false");
-  resume();
 }
