@@ -6,8 +6,8 @@ internal import Wire
 
 /// The parts of a message that outlive its body.
 struct KeptMessage {
-  /// Longer names are cut, in bytes.
-  static let maxNameBytes = 128
+  /// Longer names are cut, in bytes: one more than scopes are learned for, so that one that was cut is told from one that was not.
+  static let maxNameBytes = ToolScopes.maxLearnedBytes + 1
 
   var id: [UInt8]
   var method: [UInt8]

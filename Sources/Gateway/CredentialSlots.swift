@@ -82,7 +82,12 @@ struct CredentialSlots: Sendable {
   /// The scopes of a slot's token as far as they are known.
   func scopes(of session: Session, slot index: Int) -> [String] {
     guard let token = session.tokens[key(index)] else { return [] }
-    return token.scopes ?? ScopeList.union(slots[index].scope, session.extraScopes[key(index)] ?? [])
+    return token.scopes ?? wantedScope(of: session, slot: index)
+  }
+
+  /// The scopes that a slot's next token is asked with.
+  func wantedScope(of session: Session, slot index: Int) -> [String] {
+    ScopeList.union(slots[index].scope, session.extraScopes[key(index)] ?? [])
   }
 
   /// The frozen form for data loops.

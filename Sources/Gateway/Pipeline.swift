@@ -165,8 +165,11 @@ extension DataLoop: ExchangeHandler {
   /// Waits for the control loop to bring a token that is good; all who wait share one refresh.
   func obtainToken(_ x: Exchange, _ call: Call, slot: Int, rejected: Secret?, claims: String? = nil) {
     guard let hash = call.session?.snapshot.hash else { return deny(x, call, .loginRequired) }
-    askControl(x, call) { control in
-      .token(await control.token(for: hash, slot: slot, rejected: rejected, claims: claims))
+    var needed: [String] = []
+    if let route = call.route, route.consent.requiresPreConsent { needed = neededScopes(x, call, route) }
+    askControl(x, call) { [needed] control in
+      .token(
+        await control.token(for: hash, slot: slot, rejected: rejected, claims: claims, needed: needed))
     }
   }
 

@@ -185,12 +185,16 @@ public actor SessionAuthority {
       // A token without the new scopes would only be refused again.
       if grant.tokens[resource] == nil { tokens[resource] = nil }
     }
+    // What was agreed to anew is wanted again.
+    let withheld = (previous?.withheldScopes ?? []).filter { scope in
+      !grant.extraScopes.values.contains { $0.contains(scope) }
+    }
     return Session(
       hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now,
       authTime: grant.authTime,
       idToken: grant.idToken, refreshToken: grant.refreshToken ?? previous?.refreshToken,
-      grantedScopes: grant.grantedScopes, tokens: tokens, extraScopes: extraScopes, sid: grant.sid,
-      loginHint: grant.loginHint)
+      grantedScopes: grant.grantedScopes, tokens: tokens, extraScopes: extraScopes,
+      withheldScopes: withheld, sid: grant.sid, loginHint: grant.loginHint)
   }
 
   /// Uses are written when so many wait, between two calls of ``maintain()``.

@@ -164,7 +164,10 @@ extension DataLoop {
 
   private func toolSubject(_ x: Exchange, _ call: Call, _ route: Route) -> ToolScopes.Subject {
     var (method, name) = calledParts(x, call)
-    if call.message == nil {
+    if let message = call.message, call.kept == nil {
+      // What was cut off must not pass for another name.
+      name = x.withBody { body, _ in message.nameBytes(body, limit: ToolScopes.maxToolBytes) }
+    } else if call.message == nil {
       // The body is too long to be looked into: the fields repeat it, and the server compares them.
       if case .once(let range) = call.headers.method { method = x.requestBytes.array(range) }
       if case .once(let range) = call.headers.name {

@@ -127,9 +127,23 @@ actor ControlPlane {
 
   /// A token for one slot; all who ask while a refresh runs share it.
   ///
-  /// - Parameter rejected: a token that the upstream refused, so that it is not handed out again.
-  func token(for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil) async -> TokenReply {
-    switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
+  /// - Parameters:
+  ///   - rejected: a token that the upstream refused, so that it is not handed out again.
+  ///   - needed: scopes without which the token is of no use. No exchange is asked for one that would lack them: the person is
+  ///     asked first.
+  func token(
+    for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil, needed: [String] = []
+  ) async -> TokenReply {
+    if !needed.isEmpty, slots.slots[slot].exchange != nil,
+      case .found(let session) = await authority.session(for: hash)
+    {
+      let missing = ScopeList.missing(needed, from: slots.wantedScope(of: session, slot: slot))
+      if !missing.isEmpty {
+        return .consentRequired(
+          ConsentNeed(.consent, source: .precheck, code: "pre_consent", scopes: missing))
+      }
+    }
+    return switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
     case .token(_, let session): .token(slots.snapshot(of: session))
     case .unknownSession: .signInRequired
     case .needsSignIn, .rejectedAgain: .noOtherToken
