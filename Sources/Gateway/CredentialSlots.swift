@@ -65,9 +65,12 @@ struct CredentialSlots: Sendable {
     return ScopeList.union(slots[subject].scope, slots[index].scope)
   }
 
-  /// The `resource` that the authorization request names: that of the token which comes of it.
+  /// The `resource` of the token that comes of an authorization request. Where scopes name their resource it is never sent: it picks
+  /// those of the scopes that the code is redeemed with.
   func askedResource(_ index: Int) -> String? {
-    slots[index].exchange.map { $0.subject.flatMap { slots[$0].resource } } ?? slots[index].resource
+    guard let slot = redeemed(index).map({ slots[$0] }) else { return nil }
+    if let resource = slot.resource { return resource }
+    return scopeNamesResource ? slot.scope.lazy.compactMap(EntraScope.resource).first : nil
   }
 
   /// The slot of the token that an authorization code is redeemed for.
@@ -129,7 +132,7 @@ struct CredentialSlots: Sendable {
     var fresh: [ResourceKey: TokenGrant] = [:]
     let isNarrower = tokens.refreshToken != nil && !narrowed(arrival, previous: carried).isEmpty
     if !isNarrower {
-      for key in keys(ofCodeTokenFor: consentSlot.flatMap(redeemed), arrival) { fresh[key] = token }
+      for key in keys(ofCodeTokenFor: consentSlot, arrival) { fresh[key] = token }
     }
     let claims = arrival.claims
     return SignInGrant(
@@ -155,12 +158,14 @@ struct CredentialSlots: Sendable {
   /// kept where it is known to be for that resource alone; the others are fetched by refresh, so that no upstream
   /// gets a token that is good for another.
   private func keys(ofCodeTokenFor consentSlot: Int?, _ arrival: SignIn.Arrival) -> [ResourceKey] {
-    guard slots.count > 1 else { return slots.map(\.key) }
-    guard let first = consentSlot ?? slots.indices.first(where: { slots[$0].exchange == nil }) else {
-      return []
+    var first = slots.firstIndex { $0.exchange == nil }
+    if let consentSlot {
+      // What was asked for as a whole is the upstream's own token, and none that can be exchanged for it.
+      let isUpstreams = slots[consentSlot].exchange != nil && arrival.attempt.isWhole
+      first = isUpstreams ? nil : redeemed(consentSlot)
     }
-    let wanted = [key(first)]
-    if arrival.attempt.resource != nil || scopeNamesResource { return wanted }
-    return arrival.tokens.refreshToken == nil ? wanted : []
+    guard let first else { return [] }
+    if slots.count == 1 || arrival.attempt.resource != nil || scopeNamesResource { return [key(first)] }
+    return arrival.tokens.refreshToken == nil ? [key(first)] : []
   }
 }

@@ -25,15 +25,18 @@ extension DataLoop {
     }
     if denial.isAboutConsent {
       let (status, body) = consentAnswer(denial, id: messageID(x, call), x, call)
-      return answer(x, call, .json(status, bytes: body))
+      return answer(x, call, challenged(.json(status, bytes: body)))
     }
-    var response = OwnResponse.json(plain.status, bytes: denialBody(denial, call: call, x))
-    if plain.status == 401 {
-      response.fields.append(("WWW-Authenticate", shared.cookies.challenge(realm: shared.publicURL)))
-    }
+    var response = challenged(.json(plain.status, bytes: denialBody(denial, call: call, x)))
     if plain.status == 405 { response.fields.append(("Allow", "GET, POST, DELETE, OPTIONS")) }
     if let seconds = plain.retryAfter { response.fields.append(("Retry-After", String(seconds))) }
     answer(x, call, response)
+  }
+
+  /// A 401 names a scheme (RFC 9110 §11.6.1).
+  private func challenged(_ response: OwnResponse) -> OwnResponse {
+    guard response.status == 401 else { return response }
+    return response.adding("WWW-Authenticate", shared.cookies.challenge(realm: shared.publicURL))
   }
 
   /// A page that navigates is taken to where the way goes on. On an MCP route only what the browser itself declared a navigation

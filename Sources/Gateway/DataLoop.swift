@@ -85,6 +85,7 @@ final class DataLoop {
   /// A session ended: its tickets are worth nothing here from now on, and its open streams end.
   func sessionEnded(_ hash: TicketHash) {
     sessions.end(hash, now: Timestamp.now())
+    endHolds(with: .loginRequired) { $0.session?.snapshot.hash == hash }
     server?.endStreams { exchange in (exchange.context as? Call)?.session?.snapshot.hash == hash }
   }
 

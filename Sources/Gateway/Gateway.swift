@@ -147,6 +147,8 @@ public final class Gateway: Sendable {
           data.stop()
           continuation.resume()
         }
+        // Nobody may consent in time, and nothing is under way for them.
+        data.endHolds(with: .stopping)
         server.drain(grace: grace)
       }
     }

@@ -19,7 +19,7 @@ extension Gateway {
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
     let refresher = ProviderRefresher(
-      provider: provider, slots: slots, log: log,
+      provider: provider, slots: slots, clientID: configuration.oidc.clientID, log: log,
       count: { outcome in counters.withLock { $0.count(outcome) } },
       readFile: readFile, clock: Timestamp.now)
     let policy = SessionPolicy(
@@ -50,7 +50,8 @@ extension Gateway {
         scope: configuration.oidc.scope,
         // An exchanged token's own scopes are asked for when they turn out to be missing.
         routeScopes: slots.slots.filter { $0.exchange == nil }.reduce([]) { ScopeList.union($0, $1.scope) },
-        resource: slots.slots.first { $0.exchange == nil }?.resource, acrValues: configuration.oidc.acrValues,
+        resource: slots.slots.firstIndex { $0.exchange == nil }.flatMap { slots.askedResource($0) },
+        acrValues: configuration.oidc.acrValues,
         prompt: configuration.oidc.prompt, cookies: cookies), clock: Timestamp.now)
     return ControlPlane(
       loop: controlLoop,

@@ -49,6 +49,9 @@ extension Gateway {
     var slots = CredentialSlots(
       scopeNamesResource: providerProfile == .entra, sessionClaims: configuration.session.claims)
     let routes = makeRoutes(&slots)
+    if providerProfile == .entra {
+      for slot in slots.slots { log.unqualifiedScopes(EntraScope.unqualified(slot.scope)) }
+    }
     let cookies = CookieJar(
       isSecure: configuration.publicURL.isSecure, sessionName: configuration.session.cookieName,
       sameSite: SetCookie.SameSite(rawValue: configuration.session.sameSite.rawValue) ?? .lax,

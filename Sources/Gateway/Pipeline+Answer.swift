@@ -101,10 +101,17 @@ extension DataLoop {
       if isOurs(need, x, call, route) { return consentNeeded(x, call, route, need) }
     }
     if route.authorization == .bearer, x.answer.status == 401 { return tokenRefused(x, call, route) }
+    if x.isLocalStream, !holdsMessage(x, call) { return deny(x, call, .upstreamBroken) }
     let isDecoded = decodeForClient(x)
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: isDecoded)
     keepMessageOfHeld(x, call, route)
     x.relayCollected()
+  }
+
+  /// Whether an answer can go into a stream of ours: what is no message would leave the client without an answer.
+  private func holdsMessage(_ x: Exchange, _ call: Call) -> Bool {
+    if call.answer?.isCoded == true { return !x.answerBody.isEmpty }
+    return MessageEnvelope.scan(x.answerBody, 0..<x.answerBody.count).kind == .response
   }
 
   /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.

@@ -67,6 +67,13 @@ extension ProviderRefresher {
       subjectTokenType: exchange.subject == nil ? .idToken : .accessToken, audience: exchange.audience,
       resource: slot.resource.map { [$0] } ?? [],
       scope: ScopeList.union(slot.scope, request.extraScopes), claims: request.claims)
+    if exchange.form == .onBehalfOf {
+      // Entra's names for this proxy as an API: a token for anybody else must not be sent there.
+      message.expectedAudience =
+        [clientID, "api://\(clientID)"]
+        + (exchange.subject.map { slots.slots[$0].scope } ?? [])
+        .compactMap(EntraScope.resource)
+    }
     if let file = exchange.actorTokenFile {
       do {
         let bytes = try await readFile(file)

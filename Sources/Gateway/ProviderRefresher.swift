@@ -8,6 +8,8 @@ internal import Sessions
 struct ProviderRefresher: TokenRefresher {
   let provider: Provider
   let slots: CredentialSlots
+  /// What the provider knows this proxy by.
+  let clientID: String
   let log: EventLog
   let count: @Sendable (RefreshOutcome) -> Void
   /// Reads a small file without blocking the loop.

@@ -22,7 +22,7 @@ public enum EntraScope {
 
   /// The scopes that name no resource and are not OpenID Connect's: Entra takes them for Microsoft Graph's, which is hardly what was
   /// meant. Empty when all is well.
-  public static func qualified(_ scopes: [String]) -> [String] {
+  public static func unqualified(_ scopes: [String]) -> [String] {
     scopes.filter { !openID.contains($0) && resource(of: $0) == nil }
   }
 

@@ -14,8 +14,6 @@ public struct RecordKind: Sendable, Hashable {
   public static let continuation = RecordKind("continuation")
   /// A call that waits for consent and is sent again afterwards.
   public static let keptCall = RecordKind("kept-call")
-  /// A `requestState` that a client was given and may send back once.
-  public static let requestState = RecordKind("request-state")
 }
 
 /// Something kept until it is asked for once: a sign-in on its way, a link to continue.

@@ -72,11 +72,12 @@ enum DialectTable {
 
   private static func action(_ fixture: Fixture) -> String {
     let isHead = fixture.kind == .header || fixture.kind == .tokenEndpoint
+    let isRefused = [401, 403].contains(fixture.status)
     guard let expect = fixture.expect else {
       let isUnauthorized = fixture.status == 401 && [.header, .body].contains(fixture.kind)
       return isUnauthorized ? "as any 401: refreshes the token and sends the call once more" : "passes it on"
     }
-    func final(_ why: String) -> String { isHead ? "says that \(why)" : "passes it on: \(why)" }
+    func final(_ why: String) -> String { isHead || isRefused ? "says that \(why)" : "passes it on: \(why)" }
     func open(_ what: String) -> String { expect.isUnexecuted ? what : "\(what); the call may have run" }
     return switch expect.kind {
     case .reauth(.tokenRejected): "refreshes the token and sends the call once more"
@@ -85,14 +86,15 @@ enum DialectTable {
     case .claims: open("asks the provider for the claims")
     case .stepUp: open("asks for a stronger sign-in")
     case .adminConsent: final("an administrator has to grant it")
-    case .declined: final("the user declined")
+    case .declined:
+      isHead || isRefused ? "asks again when the call comes again" : "passes it on: the user declined"
     case .blocked: final("a policy forbids it")
     case .transient: final("it may work later")
     case .config: final("the installation is at fault")
     case .consent where expect.isRepairable:
       open(expect.scopes.isEmpty ? "asks for consent" : "asks for consent to the scopes named")
-    case .consent where expect.link != nil: open("points to the link named")
-    case .consent: "passes it on: no consent to this proxy can help"
+    case .consent where expect.link != nil: open("does what `downstream_consent` says, with the link named")
+    case .consent: open("does what `downstream_consent` says")
     }
   }
 

@@ -14,6 +14,7 @@ from provider import BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE, Provider
 from provider import CLIENT_ID as REAL_CLIENT_ID, CLIENT_SECRET as REAL_CLIENT_SECRET
 from proxy import Proxy, merged
 from stack import Stack
+from support.entra import OWN_SCOPE, EntraDouble
 from support.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from support.server import Background
 from support.upstream import EchoUpstream
@@ -76,15 +77,13 @@ def test_config(provider, upstream, changes: dict | None = None) -> dict:
 test_config.__test__ = False
 
 
-@pytest.fixture
-def proxy(binary, provider, upstream, tmp_path):
+def proxies(binary, provider, make_config, directory):
     """Starts proxies: `proxy()`, or `proxy({"tokens": {…}})` with changes to the configuration. Each is stopped as an operator would, must exit
     with 0 then, and nothing it wrote may hold a secret of the provider double."""
     started: list[Proxy] = []
 
     def start(changes: dict | None = None, **options) -> Proxy:
-        directory = tmp_path / f"proxy-{len(started)}"
-        one = Proxy(directory, test_config(provider, upstream, changes), CLIENT_SECRET, binary=binary, **options)
+        one = Proxy(directory / f"proxy-{len(started)}", make_config(changes), CLIENT_SECRET, binary=binary, **options)
         one.start()
         started.append(one)
         return one
@@ -100,6 +99,11 @@ def proxy(binary, provider, upstream, tmp_path):
             assert code == 0, f"the proxy ended with {code}:\n{output[-3000:]}"
         leaked = [secret for secret in provider.issued if secret in output]
         assert not leaked and "CANARY" not in output, f"secrets in the log: {leaked}"
+
+
+@pytest.fixture
+def proxy(binary, provider, upstream, tmp_path):
+    yield from proxies(binary, provider, lambda changes: test_config(provider, upstream, changes), tmp_path)
 
 
 @pytest.fixture
@@ -142,6 +146,44 @@ def shared_visitor(binary, background, tmp_path_factory):
 @pytest.fixture(scope="module")
 def shared_harvey(shared_visitor):
     return shared_visitor("harvey").sign_in()
+
+
+# Microsoft Entra ID
+
+@pytest.fixture
+def entra(background):
+    double = EntraDouble(background).start()
+    yield double
+    double.stop()
+
+
+def entra_config(provider, upstream, other_upstream, changes: dict | None = None) -> dict:
+    """Two APIs with a token each, and one that is called on behalf of the user."""
+    return merged({
+        "oidc": {"issuer": provider.issuer, "client_id": CLIENT_ID, "profile": "entra"},
+        "routes": [
+            {"path": "/files", "upstream": upstream.url, "scope": "api://files/read"},
+            {"path": "/mail", "upstream": other_upstream.url, "scope": "api://mail/read"},
+            {"path": "/calendar", "upstream": upstream.url, "scope": "api://calendar/read", "exchange": {"form": "on_behalf_of", "subject_scope": OWN_SCOPE}},
+        ],
+    }, changes or {})
+
+
+@pytest.fixture
+def entra_proxy(binary, entra, upstream, other_upstream, tmp_path):
+    yield from proxies(binary, entra, lambda changes: entra_config(entra, upstream, other_upstream, changes), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_entra(binary, background, tmp_path_factory):
+    """One double, one proxy and two upstreams for tables of refusals: each test signs somebody in anew."""
+    double, above, other = EntraDouble(background).start(), EchoUpstream(background).start(), EchoUpstream(background).start()
+    starting = proxies(binary, double, lambda changes: entra_config(double, above, other, changes), tmp_path_factory.mktemp("entra"))
+    double.proxy, double.upstream, double.other_upstream = next(starting)(), above, other
+    yield double
+    next(starting, None)
+    for one in (double, above, other):
+        one.stop()
 
 
 # Real counterparts

@@ -39,12 +39,11 @@ import Testing
         refreshToken: refreshToken.map { Secret($0) }, idToken: Secret("id"), scope: granted))
   }
 
-  static func consent(_ scopes: [String]) -> SignInAttempt.Purpose {
+  static func consent(_ scopes: [String], isWhole: Bool = false) -> SignInAttempt.Purpose {
     .consent(
       SignInAttempt.Consent(
         session: hash(1), user: user.digest, routeIndex: 0, scopes: scopes, claims: nil, acrValues: [],
-        maxAge: nil,
-        prompt: nil))
+        maxAge: nil, prompt: nil, isWhole: isWhole))
   }
 
   @Test func `routes that want the same token share a slot`() {
@@ -124,6 +123,40 @@ import Testing
     #expect(slots.slot(scope: ["tools.use"], resource: nil, exchange: other) != exchanged)
     #expect(slots.askedScope(exchanged) == ["self", "tools.use"])
     #expect(slots.redeemed(exchanged) == subject)
+  }
+
+  @Test func `an exchanged token is never the code's own`() {
+    var slots = CredentialSlots(scopeNamesResource: false, sessionClaims: [])
+    let exchange = CredentialSlots.Exchange(form: .tokenExchange, subject: nil, audience: ["tools"])
+    let index = slots.slot(scope: ["tools.use"], resource: nil, exchange: exchange)
+    for (refresh, consentSlot) in [("r", nil), (nil, nil), ("r", index), (nil, index)] as [(String?, Int?)] {
+      let grant = slots.grant(
+        Self.arrival(refreshToken: refresh), user: Self.user, previous: nil, consentSlot: consentSlot)
+      #expect(grant.tokens.isEmpty)
+    }
+  }
+
+  @Test func `what was asked for as a whole is not taken for what can be exchanged`() {
+    var slots = CredentialSlots(scopeNamesResource: true, sessionClaims: [])
+    let subject = slots.slot(scope: ["api://self/use"], resource: nil)
+    let exchange = CredentialSlots.Exchange(form: .onBehalfOf, subject: subject, audience: [])
+    let exchanged = slots.slot(scope: ["api://tools/use"], resource: nil, exchange: exchange)
+    for (isWhole, expected) in [(true, []), (false, [slots.key(subject)])] {
+      let purpose = Self.consent(["api://tools/.default"], isWhole: isWhole)
+      let grant = slots.grant(
+        Self.arrival(purpose: purpose), user: Self.user, previous: nil, consentSlot: exchanged)
+      #expect(Array(grant.tokens.keys) == expected)
+    }
+  }
+
+  @Test func `a code is redeemed for the resource that its consent is about`() {
+    let plain = Self.slots([(["a"], "https://a.test"), (["b"], nil)])
+    #expect(plain.askedResource(0) == "https://a.test" && plain.askedResource(1) == nil)
+    var entra = Self.slots(isEntra: true, [(["api://a/x"], nil), (["api://b/x"], nil)])
+    #expect(entra.askedResource(0) == "api://a" && entra.askedResource(1) == "api://b")
+    let exchange = CredentialSlots.Exchange(form: .onBehalfOf, subject: 0, audience: [])
+    let exchanged = entra.slot(scope: ["api://c/x"], resource: nil, exchange: exchange)
+    #expect(entra.askedResource(exchanged) == "api://a")
   }
 
   @Test func `new consent is remembered for its slot beside what was there`() {

@@ -21,9 +21,11 @@ import Testing
 
   @Test func `unqualified scopes are named, OpenID Connect's are not`() {
     #expect(
-      EntraScope.qualified(["openid", "api://m/x", "read", "offline_access", "mail.send", "email", "profile"])
+      EntraScope.unqualified([
+        "openid", "api://m/x", "read", "offline_access", "mail.send", "email", "profile",
+      ])
         == ["read", "mail.send"])
-    #expect(EntraScope.qualified([]) == [])
+    #expect(EntraScope.unqualified([]) == [])
   }
 
   private static let mixed = [

@@ -200,46 +200,4 @@ import Testing
     #expect(error.claims == #"{"a":1}"# && !error.isTransient)
     #expect(!error.summary.contains("canary") && !"\(request)".contains("canary"))
   }
-
-  // MARK: Cache key
-
-  private func key(
-    issuer: String = "i", clientID: String = "c", form: ExchangeRequest.Form = .onBehalfOf,
-    session: Bytes32? = Bytes32(1, 2, 3, 4), subject: String = "s",
-    user: (issuer: String, subject: String)? = ("i", "alice"), resource: [String] = ["r"],
-    scopes: [String] = ["a", "b"], claims: String? = nil, type: ExchangeRequest.TokenType? = nil,
-    actor: String? = nil
-  ) -> Bytes32 {
-    ExchangeCacheKey.key(
-      issuer: issuer, clientID: clientID, form: form, session: session,
-      subjectHash: ExchangeCacheKey.hash(Secret(subject)), user: user, resource: resource, scopes: scopes,
-      claims: claims, requestedTokenType: type, actor: actor.map { ExchangeCacheKey.hash(Secret($0)) })
-  }
-
-  @Test func `a key changes with everything that makes an exchange`() {
-    let keys = [
-      key(), key(issuer: "j"), key(clientID: "d"), key(form: .tokenExchange), key(session: nil),
-      key(session: Bytes32(1, 2, 3, 5)), key(subject: "t"), key(user: nil), key(user: ("i", "bob")),
-      key(user: ("ia", "lice")), key(resource: []), key(resource: ["r", "q"]),
-      key(resource: ["r", "a"], scopes: ["b"]),
-      key(scopes: ["a"]), key(scopes: ["ab"]), key(scopes: ["a b"]), key(claims: ""), key(claims: "{}"),
-      key(type: .jwt), key(actor: "x"), key(issuer: "", clientID: "ic"),
-    ]
-    #expect(Set(keys).count == keys.count)
-  }
-
-  @Test func `order and repetition of scopes do not count`() {
-    #expect(key(scopes: ["b", "a", "b"]) == key())
-  }
-
-  @Test func `a request's own key tells audience and resource apart`() {
-    func key(_ audience: [String], _ resource: [String], actor: Secret? = nil) -> Bytes32 {
-      ExchangeRequest(
-        form: .tokenExchange, subjectToken: Secret("s"), actorToken: actor, audience: audience,
-        resource: resource
-      ).cacheKey(issuer: "i", clientID: "c", session: nil, user: nil)
-    }
-    let keys = [key(["x"], []), key([], ["x"]), key(["x"], ["x"]), key(["x"], [], actor: Secret("a"))]
-    #expect(Set(keys).count == keys.count && key(["x", "y"], []) == key(["y", "x"], []))
-  }
 }

@@ -18,7 +18,7 @@ import Testing
       #expect(try await store.peek(.keptCall, key, owner: .alice, now: now) == .taken([7]))
       #expect(try await store.peek(.keptCall, key, owner: .bob, now: now) == .foreign)
       #expect(try await store.peek(.keptCall, key, owner: nil, now: now) == .foreign)
-      #expect(try await store.peek(.requestState, key, owner: .alice, now: now) == .missing)
+      #expect(try await store.peek(.signIn, key, owner: .alice, now: now) == .missing)
       #expect(
         try await store.peek(.keptCall, key, owner: .alice, now: now + .seconds(60)) == .missing)
     }

@@ -23,9 +23,7 @@ extension DataLoop {
     }
     do throws(Denial) {
       let question = try question(x, call, route, need)
-      if call.evidence.isNavigation, question.upstreamLink == nil {
-        return sendToProvider(x, call, question.consent)
-      }
+      if call.evidence.isNavigation { return sendAway(x, call, route, need, question) }
       if mayHold(x, call, route) { return hold(x, call, route, need) }
       deny(x, call, .consentRequired(ask(question, x, call, route, need)))
     } catch {
@@ -138,12 +136,20 @@ extension DataLoop {
     return name.isEmpty ? nil : String(decoding: name, as: UTF8.self)
   }
 
-  private func sendToProvider(_ x: Exchange, _ call: Call, _ consent: SignInAttempt.Consent) {
+  /// A page that navigates goes to where the consent is given, and back to where it wanted to go.
+  private func sendAway(
+    _ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed, _ question: ConsentQuestion
+  ) {
+    let target = x.requestBytes.string(x.request.target)
+    if question.upstreamLink != nil {
+      // The link's page shows the upstream's own link: the provider could not help.
+      let link = ask(question, x, call, route, need).url
+      return answer(x, call, .seeOther(link + "&return_to=" + PercentEncoding.encode(target)))
+    }
     metrics.consentRequired &+= 1
     let request = ownRequest(x, call)
-    let target = x.requestBytes.string(x.request.target)
     askControl(x, call) { control in
-      .respond(await control.askDirectly(consent, returnTo: target, request: request))
+      .respond(await control.askDirectly(question.consent, returnTo: target, request: request))
     }
   }
 

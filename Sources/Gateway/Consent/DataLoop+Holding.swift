@@ -115,6 +115,16 @@ extension DataLoop {
     }
   }
 
+  /// Held calls that have nothing to wait for any more are told why.
+  func endHolds(with denial: Denial, where isOver: (Call) -> Bool = { _ in true }) {
+    for (id, entry) in held {
+      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held, isOver(call)
+      else { continue }
+      held[id] = nil
+      deny(entry.exchange, call, denial)
+    }
+  }
+
   // MARK: Announcing
 
   /// `notifications/elicitation/complete` (MCP 2025-11-25) on the session's own stream, if it is on this loop.

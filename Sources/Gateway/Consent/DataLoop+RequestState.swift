@@ -48,6 +48,8 @@ extension DataLoop {
         call.upstreamInput = input
         return nil
       }
+      // What was not read cannot be put back: better no call than one without its state.
+      guard input.isComplete else { return .badRequestState(.malformed) }
       return forwardInput(
         RetryInput(requestState: input.requestState, inputResponses: responses), message, x, call)
     }

@@ -106,7 +106,7 @@ extension ControlPlane {
     let page = ConsentPage(
       server: routes.all[consent.routeIndex].consent.server, tool: consent.tool,
       scopes: consent.isWhole ? [] : consent.scopes,
-      isStepUp: consent.scopes.isEmpty, isWhole: consent.isWhole,
+      isStepUp: consent.scopes.isEmpty && continuation.upstreamLink == nil, isWhole: consent.isWhole,
       user: session.profile.name ?? session.profile.username ?? session.user.subject,
       provider: policy.providerHost, upstreamLink: continuation.upstreamLink,
       action: ownTarget(request, id))

@@ -136,12 +136,14 @@ extension ControlPlane {
   /// Forgets what was learned about a route, a tool, or everything; returns how many entries.
   func forgetToolScopes(route: String?, tool: String?) async -> Int {
     let keys = toolScopes.forget(route: route, tool: tool)
-    for key in keys {
-      do {
+    do {
+      // Also what was learned under a configuration that is gone.
+      if route == nil, tool == nil { try await store.removeNotes(.toolScopes, owner: nil) }
+      for key in keys {
         try await store.removeNote(.toolScopes, owner: nil, key: ControlPlane.noteKey(key))
-      } catch {
-        ledgerFailed(error)
       }
+    } catch {
+      ledgerFailed(error)
     }
     return keys.count
   }

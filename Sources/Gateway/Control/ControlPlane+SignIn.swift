@@ -92,7 +92,8 @@ extension ControlPlane {
   /// The session whose call asked for the consent: an MCP client's is often another one than that of the browser in which its
   /// user opens the link. Nil when it is over.
   func askersSession(_ consent: SignInAttempt.Consent, user: UserKey) async -> Session? {
-    guard case .found(let session) = await authority.session(for: consent.session), session.user == user else {
+    guard case .found(let session) = await authority.session(for: consent.session), session.user == user
+    else {
       return nil
     }
     return session

@@ -53,6 +53,12 @@ struct SignInAttempt: Sendable {
   var resource: String?
   var purpose: Purpose
 
+  /// Asked for everything that an upstream's registration names.
+  var isWhole: Bool {
+    if case .consent(let consent) = purpose { return consent.isWhole }
+    return false
+  }
+
   /// The stored form.
   func encoded() -> [UInt8] {
     var members: [(String, JSONValue)] = [

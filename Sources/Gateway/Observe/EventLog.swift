@@ -71,6 +71,14 @@ struct EventLog: Sendable {
       metadata: ["detail": .string(detail)])
   }
 
+  /// Scopes without a resource, at start: hardly what was meant.
+  func unqualifiedScopes(_ scopes: [String]) {
+    if scopes.isEmpty { return }
+    logger.warning(
+      "scopes without a resource mean Microsoft Graph: write them as api://<application>/<scope>",
+      metadata: ["scopes": .string(scopes.joined(separator: " "))])
+  }
+
   func refreshFailed(_ detail: String) {
     logger.warning("token refresh failed for now", metadata: ["detail": .string(detail)])
   }

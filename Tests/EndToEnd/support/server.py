@@ -55,8 +55,13 @@ class Request:
         return [value for key, value in self.fields if key.lower() == name.lower()]
 
     @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The form with repeated names, in order."""
+        return parse_qsl(self.body.decode(), keep_blank_values=True)
+
+    @property
     def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+        return dict(self.pairs)
 
 
 @dataclass

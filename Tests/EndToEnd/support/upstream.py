@@ -9,6 +9,7 @@ import threading
 import time
 from collections import defaultdict, deque
 
+from .provider import FakeProvider
 from .server import Answer, Background, Request, Server, Wire
 
 JSON = ("Content-Type", "application/json")
@@ -72,6 +73,53 @@ def zipped(inner):
         plain = inner(request)
         return Answer(plain.status, plain.fields + [("Content-Encoding", "gzip")], gzip.compress(plain.body))
     return answer
+
+
+def before(inner, *messages: dict):
+    """The JSON answer of `inner` as an event behind others."""
+    def answer(request: Request) -> Answer:
+        plain = inner(request)
+        return Answer(200, [EVENTS], pieces=[(0, event(one)) for one in messages] + [(0, event(plain.body.decode(), event="message"))])
+    return answer
+
+
+def good(request: Request) -> Answer:
+    return Answer(200, [JSON], result(request, "done"))
+
+
+class Guarded:
+    """Refuses calls until the token has `scope` (or, without one, until `open` is set), then carries them out. `ran` are those it did."""
+
+    def __init__(self, scope: str | None, refusal, answer=good):
+        self.scope, self.refusal, self.answer = scope, refusal, answer
+        self.open = False
+        self.ran: list[Request] = []
+
+    def __call__(self, request: Request) -> Answer:
+        if self.open or (self.scope and self.scope in FakeProvider.scopes_of(request.header("authorization"))):
+            self.ran.append(request)
+            return self.answer(request)
+        return self.refusal(request)
+
+
+class SessionStreams:
+    """Answers GET with streams that stay open, one or more a session, and sends into them what a test wants."""
+
+    def __init__(self, upstream: "EchoUpstream"):
+        self.upstream = upstream
+        self.wires: dict[str, list[Wire]] = defaultdict(list)
+        upstream.on_method("GET", self.serve)
+
+    async def serve(self, request: Request, wire: Wire) -> None:
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.wires[request.header("mcp-session-id")].append(wire)
+        await wire.client_left()
+
+    def send(self, session: str, message: dict) -> None:
+        """Into every stream of a session."""
+        piece = event(message)
+        for wire in self.wires[session]:
+            self.upstream.background.run(wire.write(b"%x\r\n%s\r\n" % (len(piece), piece)))
 
 
 class EchoUpstream(Server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from . import http
@@ -32,6 +33,15 @@ def rpc(method: str, params: dict | None = None, id: object = 1, era: str = MODE
     if params:
         body["params"] = params
     return headers, json.dumps(body).encode()
+
+
+URL_MODE = {"elicitation": {"url": {}}}
+"""Capabilities of a client that can show links."""
+
+# How the proxy names its own request for input, and what it adds for programs.
+CONSENT_INPUT = "coatcheck.consent"
+CONSENT_META = "coatcheck/consent"
+ACCEPTED = {CONSENT_INPUT: {"action": "accept"}}
 
 
 def tool_call(tool: str, arguments: dict | None = None, **options) -> tuple[dict, bytes]:
@@ -191,6 +201,116 @@ class Visitor:
         answer = self.rpc("initialize", INITIALIZE, path=path, era=LEGACY)
         assert answer.status == 200, answer
         return answer.header("mcp-session-id")
+
+
+class Client:
+    """An MCP client that sends a visitor's cookie. What it can do it says in a session of its own (2025-11-25) or in each request."""
+
+    def __init__(self, visitor: Visitor, era: str = MODERN, capabilities: dict | None = None, path: str = "/mcp"):
+        self.visitor, self.era, self.capabilities, self.path = visitor, era, capabilities or {}, path
+        self.session: str | None = None
+        if era == LEGACY:
+            answer = visitor.rpc("initialize", INITIALIZE | {"capabilities": self.capabilities}, path, era=LEGACY, kind="client")
+            self.session = answer.header("mcp-session-id")
+            assert answer.status == 200 and self.session, answer
+
+    def request(self, method: str, params: dict | None, headers: dict | None, id: object) -> tuple[dict, bytes]:
+        fields, body = rpc(method, params, id, self.era, self.capabilities)
+        if self.session:
+            fields["Mcp-Session-Id"] = self.session
+        return self.visitor.headers("client", fields | (headers or {})), body
+
+    def rpc(self, method: str, params: dict | None = None, headers: dict | None = None, id: object = 1, path: str | None = None,
+            timeout: float = 10) -> Response:
+        fields, body = self.request(method, params, headers, id)
+        return http.request(self.visitor.url, "POST", path or self.path, fields, body, timeout)
+
+    def call(self, tool: str, arguments: dict | None = None, input: dict | None = None, **options) -> Response:
+        """A tool call; `input` is what a client adds after an `input_required` result."""
+        return self.rpc("tools/call", {"name": tool, "arguments": arguments or {}} | (input or {}), **options)
+
+    def open(self, tool: str, arguments: dict | None = None, input: dict | None = None, id: object = 1, timeout: float = 10) -> "Stream":
+        """A tool call that is answered with a stream, up to its head."""
+        fields, body = self.request("tools/call", {"name": tool, "arguments": arguments or {}} | (input or {}), None, id)
+        return Stream(self.visitor, "POST", self.path, fields, body, timeout)
+
+    def listen(self, timeout: float = 10) -> "Stream":
+        """The session's own stream."""
+        fields = {"Accept": "text/event-stream", "MCP-Protocol-Version": LEGACY, "Mcp-Session-Id": self.session}
+        return Stream(self.visitor, "GET", self.path, self.visitor.headers("client", fields), None, timeout)
+
+
+class Stream:
+    """An event stream that is read bit by bit."""
+
+    def __init__(self, visitor: Visitor, method: str, path: str, headers: dict, body: bytes | None, timeout: float = 10):
+        self.connection = visitor.connect(timeout)
+        self.connection.send_request(method, path, headers, body)
+        self.head = self.connection.read_head()
+        assert self.head.status == 200 and self.head.header("content-type") == "text/event-stream", (
+            self.head, b"".join(self.connection.chunks(self.head)))
+        self.parts = (text for _, text in self.connection.events(self.head))
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.connection.close()
+
+    def messages(self):
+        """The JSON-RPC messages as they arrive, without comments."""
+        for part in self.parts:
+            data = [line.removeprefix("data:").strip() for line in part.splitlines() if line.startswith("data:")]
+            if data and data != [""]:
+                yield json.loads("\n".join(data))
+
+    def message(self) -> dict:
+        """The next message."""
+        return next(self.messages())
+
+    def last(self) -> dict:
+        """The only message that is left; the stream ends behind it."""
+        one, = self.messages()
+        return one
+
+
+@dataclass
+class Told:
+    """What a caller was told about consent, in whatever form."""
+
+    # urlElicitation, inputRequired, toolResult or error.
+    form: str
+    message: dict
+    data: dict
+    # What a person reads.
+    text: str
+    url: str | None = None
+    state: str | None = None
+    elicitation: str | None = None
+
+    @property
+    def reason(self) -> str:
+        return self.data["reason"]
+
+
+def told(answer: Response | dict) -> Told:
+    """Reads what a caller was told about consent out of an answer or a message."""
+    body = answer if isinstance(answer, dict) else message_of(answer)
+    assert body["jsonrpc"] == "2.0" and "id" in body, body
+    if error := body.get("error"):
+        assert isinstance(error["code"], int) and error["message"], body
+        data = error.get("data", {})
+        if error["code"] == -32042:
+            one, = data["elicitations"]
+            return Told("urlElicitation", body, data, one["message"], one["url"], None, one["elicitationId"])
+        return Told("error", body, data, error["message"], data.get("interaction_url"))
+    result = body["result"]
+    data = result.get("_meta", {}).get(CONSENT_META, {})
+    if result.get("resultType") == "input_required":
+        params = result["inputRequests"][CONSENT_INPUT]["params"]
+        return Told("inputRequired", body, data, params["message"], params["url"], result["requestState"])
+    assert result["isError"] is True and data, body
+    return Told("toolResult", body, data, result["content"][0]["text"], data.get("interaction_url"))
 
 
 def message_of(answer: Response) -> dict:
