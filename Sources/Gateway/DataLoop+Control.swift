@@ -123,7 +123,9 @@ extension DataLoop {
     case .noOtherToken:
       // Where the upstream said what it wants, a sign-in that does not ask for it would lead back here.
       let granted = call.session?.snapshot.credentials[slot]?.scopes ?? []
-      guard let need = call.demand?.afterRefresh(granted: granted) else { return deny(x, call, .loginRequired) }
+      guard let need = call.demand?.afterRefresh(granted: granted) else {
+        return deny(x, call, .loginRequired)
+      }
       consentNeeded(x, call, route, need)
     case .consentRequired(var need):
       call.hasReplayed = true

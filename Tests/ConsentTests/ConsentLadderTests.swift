@@ -67,7 +67,9 @@ extension ConsentRung {
   /// Caller and answer, as the documents show it.
   static func markdownTable() -> String {
     var out = "| caller | answer |\n|---|---|\n"
-    for row in rows { out += "| \(row.words) | \(row.rung.rawValue) |\n" }
+    for row in rows {
+      out += "| \(row.words) | [\(row.rung.rawValue)](#\(row.rung.rawValue.lowercased())) |\n"
+    }
     return out
   }
 }
@@ -105,7 +107,7 @@ extension ConsentRung {
 
   @Test func `is shown as a table in which every rung occurs`() {
     let table = ConsentRung.markdownTable()
-    for rung in ConsentRung.allCases { #expect(table.contains("| \(rung.rawValue) |")) }
+    for rung in ConsentRung.allCases { #expect(table.contains("| [\(rung.rawValue)](")) }
   }
 
   @Test(

@@ -119,7 +119,8 @@ extension DataLoop {
   /// Held calls that have nothing to wait for any more are told why.
   func endHolds(with denial: Denial, where isOver: (Call) -> Bool = { _ in true }) {
     for (id, entry) in held {
-      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held, isOver(call)
+      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held,
+        isOver(call)
       else { continue }
       held[id] = nil
       deny(entry.exchange, call, denial)
