@@ -52,8 +52,8 @@ class Fixture:
             case "body":
                 return ["JSON", "gzip"]
             case "event":
-                return ["event", "later event"]
-        return ["JSON", "gzip", "event", "later event"]
+                return ["event", "later event", "zipped event"]
+        return ["JSON", "gzip", "event", "later event", "zipped event"]
 
     def payload(self, request: Request, provider: str) -> bytes:
         """The message, with links to the provider leading to ours."""
@@ -73,12 +73,16 @@ class Fixture:
             return Answer(self.status, [JSON, ("Content-Encoding", "gzip")], gzip.compress(body, mtime=0))
         kind = self.json.get("event", "message") if self.kind == "event" else "message"
         ahead = [event(PROGRESS), b": still there\n\n"] if place == "later event" else []
-        return Answer(200, [EVENTS], pieces=[(0, piece) for piece in ahead + [event(body.decode(), event=kind)]])
+        pieces = ahead + [event(body.decode(), event=kind)]
+        if place == "zipped event":
+            return Answer(200, [EVENTS, ("Content-Encoding", "gzip")], gzip.compress(b"".join(pieces), mtime=0))
+        return Answer(200, [EVENTS], pieces=[(0, piece) for piece in pieces])
 
 
 FIXTURES = [Fixture(path.stem, content) for path in sorted(CORPUS.glob("*.json"))
             if (content := json.loads(path.read_text()))["kind"] != "token_endpoint"]
 CASES = [(fixture, place) for fixture in FIXTURES for place in fixture.places]
+STREAMS = ("event", "later event", "zipped event")
 CALLERS = ("script", "2025 with links", "2026 with links", "2026 without")
 
 
@@ -119,9 +123,9 @@ def call(harvey, sessions: dict, caller: str, fixture: Fixture, place: str) -> R
         case "script":
             return harvey.call(tool, path=fixture.path, headers=headers)
         case "2025 with links":
-            client = sessions.setdefault(fixture.path, None) or Client(harvey, LEGACY, URL_MODE, fixture.path)
-            sessions[fixture.path] = client
-            return client.call(tool, headers=headers)
+            if fixture.path not in sessions:
+                sessions[fixture.path] = Client(harvey, LEGACY, URL_MODE, fixture.path)
+            return sessions[fixture.path].call(tool, headers=headers)
     return Client(harvey, MODERN, URL_MODE if "links" in caller else {}, fixture.path).call(tool, headers=headers)
 
 
@@ -155,40 +159,41 @@ def outcome(fixture: Fixture, place: str, caller: str) -> str:
 FORMS = {"script": "error", "2025 with links": "urlElicitation", "2026 with links": "inputRequired", "2026 without": "toolResult"}
 
 
+def as_it_was_sent(answer: Response, sent: Answer) -> bool:
+    """Whether an answer passed byte for byte; a stream that is looked into loses its coding."""
+    body = b"".join(piece for _, piece in sent.pieces) if sent.pieces else sent.body
+    if EVENTS in sent.fields and ("Content-Encoding", "gzip") in sent.fields:
+        body = gzip.decompress(body)
+    return (answer.status, answer.body) == (sent.status, body)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("fixture, place", CASES, ids=[f"{fixture.name} as {place}" for fixture, place in CASES])
-def test_the_corpus_is_acted_upon_as_it_says(scene, harvey, sessions, fixture, place):
-    for caller in CALLERS:
-        before = len(scene.upstream.requests)
-        answer = call(harvey, sessions, caller, fixture, place)
-        sent = scene.sent
-        wanted = outcome(fixture, place, caller)
-        clue = (caller, wanted, answer)
-        if wanted == "pass":
-            assert answer.status == sent.status, clue
-            assert answer.body == (sent.body if sent.pieces is None else b"".join(piece for _, piece in sent.pieces)), clue
-            continue
-        question = told_of(answer)
-        streams = place in ("event", "later event")
-        if place == "later event":
-            assert answer.text.count('"notifications/progress"') == 1, clue
-        if fixture.kind != "event":
-            assert question.message["id"] == 1, clue
-        assert answer.header("content-encoding") is None and answer.all("www-authenticate") == (
-            answer.all("www-authenticate") if wanted == "login" else []), clue
-        if wanted == "login":
-            assert answer.status == 401 and question.reason == "login_required", clue
-            assert len(scene.upstream.requests) - before in (1, 2, 3)
-            continue
-        assert answer.status == (403 if caller == "script" and not streams else 200), clue
-        if wanted == "link":
-            assert question.form == "inputRequired" and question.url == fixture.expect["link"].replace(PROVIDER, scene.provider.origin), clue
-        elif wanted == "deny":
-            assert question.reason == "downstream_consent_required" and "/auth/continue" not in answer.text, clue
-            assert question.form == ("error" if caller == "script" else "toolResult"), clue
-        else:
-            assert question.reason == "consent_required" and question.data["scopes"] == fixture.expect["scopes"], clue
-            assert question.form == FORMS[caller] and question.url.startswith(f"{harvey.url}/auth/continue?i="), clue
-            assert question.data.get("kept", False) is (caller == "script" and fixture.expect["unexecuted"]), clue
+def test_the_corpus_is_acted_upon_as_it_says(scene, harvey, sessions, fixture, place, caller):
+    answer = call(harvey, sessions, caller, fixture, place)
+    wanted = outcome(fixture, place, caller)
+    if wanted == "pass":
+        assert as_it_was_sent(answer, scene.sent), answer
+        return
+    question = told_of(answer)
+    assert answer.header("content-encoding") is None
+    assert answer.text.count('"notifications/progress"') == (place == "later event"), "what came ahead has passed"
+    assert question.message["id"] == (None if fixture.kind == "event" else 1)
+    if wanted == "login":
+        assert answer.status == 401 and question.reason == "login_required", answer
+        return
+    assert answer.all("www-authenticate") == []
+    assert answer.status == (403 if caller == "script" and place not in STREAMS else 200), answer
+    if wanted == "link":
+        assert question.form == "inputRequired" and question.url == fixture.expect["link"].replace(PROVIDER, scene.provider.origin), answer
+    elif wanted == "deny":
+        assert question.reason == "downstream_consent_required" and "/auth/continue" not in answer.text, answer
+        assert question.form == ("error" if caller == "script" else "toolResult"), answer
+    else:
+        assert question.reason == "consent_required" and question.data["scopes"] == fixture.expect["scopes"], answer
+        assert question.form == FORMS[caller] and question.url.startswith(f"{harvey.url}/auth/continue?i="), answer
+        kept = caller == "script" and fixture.expect["unexecuted"]
+        assert question.data.get("kept", False) is kept or place in STREAMS, answer
 
 
 def test_the_corpus_is_all_there():

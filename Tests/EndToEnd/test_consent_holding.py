@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from processes import wait_until
 from support.scene import Scene, metric
 from support.server import Answer
-from support.upstream import JSON, Guarded, as_event, before, good, message, refuse, rpc_error, tool_error
+from support.upstream import JSON, Guarded, as_event, before, event, good, message, refuse, rpc_error, tool_error
 from support.visitor import ACCEPTED, LEGACY, MODERN, URL_MODE, Client, told
 
 NEEDS_FILES = refuse(403, 'Bearer error="insufficient_scope", scope="files.read"')
@@ -24,7 +25,7 @@ def scene(binary, background, tmp_path_factory):
     with Scene(binary, background, tmp_path_factory.mktemp("holding")) as one:
         # A form of the upstream's own that says that nothing was carried out.
         rules = [{"code": ["/error/data/error"], "values": ["NEEDS_GRANT"], "scopes": "/error/data/scope", "unexecuted": True}]
-        one.proxy({"routes": [one.route("/mcp", consent_rules=rules)]})
+        one.proxy({"routes": [one.route("/mcp", consent_rules=rules)], "streams": {"keep_alive": "1s"}})
         one.short = one.proxy({"consent": {"hold": "1s"}, "workers": 1})
         yield one
 
@@ -76,13 +77,17 @@ def test_a_held_call_goes_through_when_the_consent_is_given_elsewhere(scene, cli
     assert metric(scene.proxies[0], "coatcheck_calls_replayed_total") >= 1
 
 
-def test_a_held_client_hears_that_its_call_is_alive(scene, plain):
+def test_held_clients_hear_that_their_calls_are_alive(scene):
+    """Whether the stream is ours from the beginning or was the upstream's."""
     guard(scene)
-    question, _ = ask(plain)
-    with plain.open("files") as held:
-        assert next(held.parts).startswith(":")
-        plain.visitor.consent_through(question.url)
-        assert text_of(held.last()) == "done"
+    guard(scene, as_event(NOT_RUN), tool="stream")
+    clients = {tool: scene.client() for tool in ("files", "stream")}
+    questions = {tool: ask(client, tool)[0] for tool, client in clients.items()}
+    with clients["files"].open("files") as ours, clients["stream"].open("stream") as theirs:
+        assert next(ours.parts).startswith(":") and next(theirs.parts).startswith(":")
+        for tool, stream in (("files", ours), ("stream", theirs)):
+            clients[tool].visitor.consent_through(questions[tool].url)
+            assert text_of(stream.last()) == "done"
 
 
 SSE_REFUSALS = {
@@ -91,18 +96,20 @@ SSE_REFUSALS = {
 ANSWERS = {"JSON": good, "an event": as_event(good), "an event behind others": before(good, PROGRESS)}
 
 
+@pytest.mark.parametrize("count", [10, 100_000], ids=["short", "long"])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 @pytest.mark.parametrize("refusal", SSE_REFUSALS.values(), ids=SSE_REFUSALS.keys())
-def test_a_call_is_held_and_goes_through_in_every_form_of_answer(scene, plain, refusal, answer):
+def test_a_call_is_held_and_goes_through_in_every_form_of_answer(scene, plain, refusal, answer, count):
     judge = guard(scene, refusal, answer=answer)
-    question, _ = ask(plain)
-    with plain.open("files", id=8) as held:
+    arguments = {"text": "x" * count}
+    question, _ = ask(plain, arguments=arguments)
+    with plain.open("files", arguments, id=8) as held:
         # What the upstream sent ahead of its refusal was passed on before; it comes again with the answer.
         plain.visitor.consent_through(question.url)
         messages = list(held.messages())
     assert text_of(messages[-1]) == "done" and messages[-1]["id"] == 8
     assert [one for one in messages[:-1] if one != PROGRESS] == []
-    assert len(judge.ran) == 1
+    assert [message(request)["params"]["arguments"] for request in judge.ran] == [arguments]
 
 
 def test_an_unanswered_call_of_another_tool_is_not_held(scene, plain):
@@ -125,6 +132,35 @@ def test_what_needs_no_consent_is_never_held(scene, plain):
     ask(plain)
     assert plain.call("free").status == 200
     assert plain.rpc("tools/list").status == 200
+
+
+@pytest.mark.parametrize("count", [10, 100_000], ids=["short", "long"])
+def test_a_stream_that_ran_before_the_question_was_asked_is_never_sent_again_in_part(scene, plain, count):
+    """Two calls at once: the second is refused when the first was asked about already."""
+    arguments = {"text": "x" * count}
+    judge = guard(scene)
+    first, may_end = threading.Event(), threading.Event()
+
+    async def refuse_late(request, wire):
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + event(PROGRESS))
+        first.set()
+        while not may_end.is_set():
+            await asyncio.sleep(0.01)
+        await wire.write(event(NOT_RUN(request).body.decode()))
+    scene.upstream.on("files", refuse_late)
+    with plain.open("files", arguments) as late:
+        assert late.message() == PROGRESS
+        scene.upstream.on("files", judge)
+        question, _ = ask(plain, arguments=arguments)
+        held = metric(scene.proxies[0], "coatcheck_calls_held_total")
+        may_end.set()
+        wait_until(lambda: metric(scene.proxies[0], "coatcheck_calls_held_total") > held, "the call to be held")
+        plain.visitor.consent_through(question.url)
+        last = late.last()
+    if judge.ran:
+        assert text_of(last) == "done" and message(judge.ran[0])["params"]["arguments"] == arguments
+    else:
+        assert told(last).reason == "consent_given"
 
 
 # Waiting long enough

@@ -12,17 +12,20 @@ from processes import wait_until
 from support.http import Response
 from support.scene import Scene
 from support.server import Answer
-from support.upstream import JSON, Guarded, as_event, message, refuse, tool_error
+from support.upstream import JSON, Guarded, as_event, message, refuse, rpc_error, tool_error
 from support.visitor import Visitor, error_of, local_path, told
 
 NEEDS_FILES = refuse(403, 'Bearer error="insufficient_scope", scope="files.read"')
+NOT_RUN = rpc_error(-32001, "not yet", {"error": "NEEDS_GRANT", "scope": "files.read"})
 APP = "https://app.example"
 
 
 @pytest.fixture(scope="module")
 def scene(binary, background, tmp_path_factory):
     with Scene(binary, background, tmp_path_factory.mktemp("kept")) as one:
-        settings = {"routes": [one.route("/mcp"), one.route("/app", mcp=False)], "csrf": {"allowed_origins": [APP]}}
+        # A form of the upstream's own that says that nothing was carried out.
+        rules = [{"code": ["/error/data/error"], "values": ["NEEDS_GRANT"], "scopes": "/error/data/scope", "unexecuted": True}]
+        settings = {"routes": [one.route("/mcp", consent_rules=rules), one.route("/app", mcp=False)], "csrf": {"allowed_origins": [APP]}}
         one.proxy(settings)
         one.few = one.proxy(settings | {"consent": {"kept_calls": 2, "kept_call_size": "1KiB"}})
         one.none = one.proxy(settings | {"consent": {"kept_calls": 0}})
@@ -217,6 +220,22 @@ def test_a_kept_call_goes_with_the_session(scene, page):
 
 
 # What is not kept
+
+@pytest.mark.parametrize("refusal", [NEEDS_FILES, NOT_RUN, as_event(NOT_RUN)], ids=["status", "JSON", "event"])
+@pytest.mark.parametrize("count", [10, 100_000])
+def test_a_call_is_kept_whole_or_not_at_all(scene, page, refusal, count):
+    judge = guard(scene, refusal)
+    question = ask(page, {"text": "x" * count})
+    original = scene.upstream.calls("files")[-1]
+    page.consent_through(question.url)
+    answer = fetch(page, question.url)
+    if question.data.get("kept"):
+        assert answer.status == 200 and [request.body for request in judge.ran] == [original.body]
+    else:
+        assert refusal not in (NEEDS_FILES, NOT_RUN), "only a stream lets its request go"
+        not_kept(answer)
+        assert judge.ran == []
+
 
 def test_a_call_that_may_have_run_is_not_kept(scene, page):
     judge = guard(scene, tool_error({"error": "consent_required", "scope": "files.read"}))
