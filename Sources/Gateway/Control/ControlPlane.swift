@@ -143,7 +143,9 @@ actor ControlPlane {
           ConsentNeed(.consent, source: .precheck, code: "pre_consent", scopes: missing))
       }
     }
-    return switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
+    return
+      switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims)
+    {
     case .token(_, let session): .token(slots.snapshot(of: session))
     case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
