@@ -1,4 +1,5 @@
 internal import Basics
+internal import Consent
 internal import MCP
 internal import Sessions
 internal import Wire
@@ -61,6 +62,8 @@ final class Call {
   var hasReplayed = false
   /// A redirect on the upstream's own origin was followed already.
   var hasFollowed = false
+  /// What the upstream demanded, while another token is fetched for it without the person.
+  var demand: ConsentNeed?
   /// The MCP session that the request belongs to, as it is kept in `MCPSessionBindings`.
   var mcpSessionKey: Bytes32?
   /// What the client sent along for the upstream after an `input_required` result: kept to be given back in a later round.
@@ -103,6 +106,7 @@ final class Call {
     credential = nil
     hasReplayed = false
     hasFollowed = false
+    demand = nil
     mcpSessionKey = nil
     upstreamInput = nil
     digest = nil

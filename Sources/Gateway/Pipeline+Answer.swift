@@ -111,7 +111,8 @@ extension DataLoop {
   /// Whether an answer can go into a stream of ours: what is no message would leave the client without an answer.
   private func holdsMessage(_ x: Exchange, _ call: Call) -> Bool {
     if call.answer?.isCoded == true { return !x.answerBody.isEmpty }
-    return MessageEnvelope.scan(x.answerBody, 0..<x.answerBody.count).kind == .response
+    let message = MessageEnvelope.scan(x.answerBody, 0..<x.answerBody.count)
+    return message.kind == .response && message.idBytes(x.answerBody) != JSONRPC.nullID
   }
 
   /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.

@@ -213,7 +213,7 @@ def chromium():
 class ConsentStack:
     """The real provider, the server whose tools all need consent (`consent_server.py`), and a proxy before it.
 
-    `proxy` keeps its links for long, `brief` for as short as may be. The server's own links may be shown.
+    `proxy` keeps its links for long, `brief` for as short as may be. On the route `/linked` the server's own links may be shown.
     """
 
     def __init__(self, directory: Path, binary: Path):
@@ -225,9 +225,9 @@ class ConsentStack:
             "PORT": str(port), "ISSUER": self.provider.issuer, "RESOURCE": resource,
             "BASIC_SCOPE": BASIC_SCOPE, "FILES_SCOPE": FILES_SCOPE, "MAIL_SCOPE": MAIL_SCOPE,
             "PYTHONPATH": str(proxy_module.ROOT / "deploy" / "demo")})
-        route = {"path": "/mcp", "name": "The Files", "upstream": resource, "scope": BASIC_SCOPE, "resource": resource,
-                 "downstream_consent": "upstream_link", "consent_link_hosts": ["127.0.0.1"]}
-        config = {"oidc": {"issuer": self.provider.issuer, "client_id": REAL_CLIENT_ID, "scope": "openid profile offline_access"}, "routes": [route]}
+        route = {"path": "/mcp", "name": "The Files", "upstream": resource, "scope": BASIC_SCOPE, "resource": resource}
+        linked = {**route, "path": "/linked", "downstream_consent": "upstream_link", "consent_link_hosts": ["127.0.0.1"]}
+        config = {"oidc": {"issuer": self.provider.issuer, "client_id": REAL_CLIENT_ID, "scope": "openid profile offline_access"}, "routes": [route, linked]}
         self.proxy = Proxy(directory / "proxy", config, REAL_CLIENT_SECRET, binary=binary)
         self.brief = Proxy(directory / "brief", merged(config, {"consent": {"link_lifetime": "10s", "hold": "0s"}}), REAL_CLIENT_SECRET, binary=binary)
 

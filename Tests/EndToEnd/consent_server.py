@@ -41,7 +41,9 @@ CHALLENGES = {
     "claims": (401, f'Bearer realm="", error="insufficient_claims", scope="{BOTH}", claims="{base64.b64encode(json.dumps(CLAIMS).encode()).decode()}"', b""),
     "identity_web": (403, f'Bearer consentUri="{ISSUER}/auth?client_id=files&response_type=code&scope={FILES_SCOPE}", claims="", '
                           f'scopes="{BASIC_SCOPE},{FILES_SCOPE}", proposedAction="consent"', b""),
-    "step_up": (401, f'Bearer error="insufficient_user_authentication", scope="{BOTH}", max_age="600"', b'{"error":"insufficient_user_authentication"}'),
+    # Glewlwyd's ID tokens have an `auth_time` of 0, so the one with an age cannot be met there.
+    "step_up": (401, f'Bearer error="insufficient_user_authentication", scope="{BOTH}"', b'{"error":"insufficient_user_authentication"}'),
+    "step_up_recent": (401, f'Bearer error="insufficient_user_authentication", scope="{BOTH}", max_age="600"', b""),
 }
 
 server = MCPServer("consent", version="1.0", token_verifier=tokens, auth=AuthSettings(

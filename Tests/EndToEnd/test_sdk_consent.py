@@ -165,8 +165,8 @@ def connect(consent_stack, background, request):
     """Opens sessions of a kind of client with a visitor's cookie."""
     opened = []
 
-    def make(kind: Kind, visitor: Visitor):
-        url = f"{visitor.url}/mcp"
+    def make(kind: Kind, visitor: Visitor, path: str = "/mcp"):
+        url = f"{visitor.url}{path}"
         if kind.sdk == 2:
             one = Sdk2(background, url, visitor.cookie, kind.mode, kind.elicits)
         else:
@@ -252,7 +252,7 @@ def told(kind: Kind, heard: Heard) -> str:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_the_client_is_told_and_the_call_goes_through_once(consent_stack, connect, sign_in, tag, kind, dialect):
     harvey = sign_in()
-    session = connect(kind, harvey)
+    session = connect(kind, harvey, "/linked" if dialect in LINKED else "/mcp")
     holds = Holds(consent_stack)
     if kind.calls_again:
         if dialect == "elicitation":
@@ -310,9 +310,9 @@ def test_a_resource_that_needs_consent_is_read_after_it(connect, sign_in, tag, k
 @pytest.mark.parametrize("dialect, asked", [
     ("challenge", {}),
     ("claims", {"claims": "acrs"}),
-    ("step_up", {"max_age": "600"}),
+    ("step_up_recent", {"max_age": "600"}),
 ])
-def test_the_provider_is_asked_for_what_the_server_named(connect, sign_in, tag, dialect, asked):
+def test_the_provider_is_asked_for_what_the_server_named(consent_stack, connect, sign_in, tag, dialect, asked):
     harvey = sign_in()
     link = connect(PLAIN, harvey).start(dialect, tag=tag).result(10).link
     assert harvey.open_link(link).status == 200
@@ -321,6 +321,8 @@ def test_the_provider_is_asked_for_what_the_server_named(connect, sign_in, tag, 
     for name, part in asked.items():
         assert part in sent[name][0], sent
     assert set(sent) & {"claims", "max_age"} == set(asked)
+    # Nobody waits for this question any more.
+    assert harvey.come_back(f"{sent['redirect_uri'][0]}?error=access_denied&state={sent['state'][0]}&iss={consent_stack.provider.issuer}").status == 403
 
 
 # Holding

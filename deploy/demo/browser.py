@@ -37,9 +37,12 @@ def answer_provider(page: Page, user: str, consent: bool = True) -> None:
         else:
             # "Continue" is there before the list of scopes is: what to do is clear only once the page has all it loads.
             page.wait_for_load_state("networkidle", timeout=5000)
-            boxes = [box for box in page.locator("input[id^=grant-]").all() if not box.is_checked()]
-            if boxes and consent:
-                for box in boxes:
+            boxes = page.locator("input[id^=grant-]").all()
+            if not boxes:
+                return
+            missing = [box for box in boxes if not box.is_checked()]
+            if missing and consent:
+                for box in missing:
                     box.check(timeout=1000)
                 page.locator("button:has-text('Grant access')").click(timeout=1000)
             elif page.locator("button:has-text('Continue')").is_visible():
@@ -54,8 +57,8 @@ class DemoPage:
         self.context.set_default_timeout(15000)
         self.url, self.provider_origin, self.user = url, provider_origin, user
         self.problems: list[str] = []
-        self.context.on("page", self._watch)
         self.page = self.context.new_page()
+        self._watch(self.page)
 
     def _watch(self, page: Page) -> None:
         page.on("pageerror", lambda error: self.problems.append(str(error)))
@@ -118,6 +121,7 @@ class DemoPage:
         """The consent page in the new tab that the dialog's link opens."""
         with self.context.expect_page() as opened:
             self.page.click("#consent-continue")
+        self._watch(opened.value)
         opened.value.wait_for_selector("h1")
         return opened.value
 

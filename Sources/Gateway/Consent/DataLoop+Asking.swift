@@ -18,6 +18,7 @@ extension DataLoop {
       // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where
       // it was refused before: otherwise the tool may have run.
       call.hasReplayed = true
+      call.demand = need
       metrics.replays &+= 1
       return obtainToken(x, call, slot: slot, rejected: call.credential?.token, claims: need.claims)
     }

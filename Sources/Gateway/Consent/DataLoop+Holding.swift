@@ -92,6 +92,7 @@ extension DataLoop {
     }
     metrics.callsReplayed &+= 1
     call.hasReplayed = false
+    call.demand = nil
     call.credential = nil
     call.session = nil
     askForSession(x, call, ticket)

@@ -7,11 +7,11 @@ internal import Sessions
 // What became of a question, and who is told: held calls, MCP sessions, pages that wait, and the page that fetches its call's answer.
 extension ControlPlane {
   /// Tells everybody who waits: held calls, MCP sessions, pages.
-  func settle(_ consent: SignInAttempt.Consent, user: UserKey, _ state: ConsentDesk.State) {
+  func settle(_ consent: SignInAttempt.Consent, _ state: ConsentDesk.State) {
     let asked = consent.ask.flatMap { desk.answered($0, state) }
     homes.settled(
       ConsentOutcome(
-        user: user.digest, route: consent.routeIndex, state: state, ask: consent.ask,
+        user: consent.user, route: consent.routeIndex, state: state, ask: consent.ask,
         mcpSession: asked?.mcpSession))
     guard let ask = consent.ask else { return }
     for waiter in pagesWaiting.removeValue(forKey: ask) ?? [] { waiter.resume() }
@@ -21,7 +21,7 @@ extension ControlPlane {
   func declined(_ consent: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest) {
     metrics.consentsDeclined += 1
     log.consentDeclined(user, scopes: consent.scopes, requestID: request.requestID)
-    settle(consent, user: user, .declined)
+    settle(consent, .declined)
   }
 
   /// `GET /auth/continue?i=` by a script: `{"state":"pending"}` and so on; with `wait` in seconds the answer may take that long.

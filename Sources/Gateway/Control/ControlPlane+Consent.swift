@@ -164,7 +164,7 @@ extension ControlPlane {
       return await ask(consent, of: session, returnTo: returnTo, request)
     case "done" where continuation.upstreamLink != nil:
       // Whether the upstream has what it needs now, it alone knows: the call goes there again.
-      settle(consent, user: session.user, .granted)
+      settle(consent, .granted)
       return .seeOther(returnTo)
     default:
       declined(consent, user: session.user, request)

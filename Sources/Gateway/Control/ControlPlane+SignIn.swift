@@ -56,6 +56,8 @@ extension ControlPlane {
         replaced = holder?.user == user ? holder?.hash : consent.session
       } else {
         log.userChanged(requestID: request.requestID)
+        // The link is used up: those who wait for its user wait in vain.
+        settle(consent, .declined)
       }
     }
     let grant = slots.grant(
@@ -76,7 +78,7 @@ extension ControlPlane {
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
       await enter(consent, user: user)
       // Last: whoever hears of it finds the new session.
-      settle(consent, user: user, .granted)
+      settle(consent, .granted)
     } else {
       metrics.signIns += 1
       rounds.forget(user: user.digest)

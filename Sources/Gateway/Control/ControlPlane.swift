@@ -147,7 +147,8 @@ actor ControlPlane {
       switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims)
     {
     case .token(_, let session): .token(slots.snapshot(of: session))
-    case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
+    case .unknownSession: .signInRequired
+    case .needsSignIn, .rejectedAgain: .noOtherToken
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
     case .transient(let retryAfter, _):
       .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
