@@ -56,6 +56,8 @@ final class Call {
   /// What is needed of the message after its body was let go: an event stream may run for hours.
   var kept: KeptMessage?
   var session: SessionCache.Entry?
+  /// The session that the request runs under: another one than at its beginning after a step-up.
+  var owner: TicketHash?
   /// The token the upstream request went out with.
   var credential: SessionSnapshot.Credential?
   /// The request was sent again with a refreshed token already.
@@ -103,6 +105,7 @@ final class Call {
     kept = nil
     isModern = false
     session = nil
+    owner = nil
     credential = nil
     hasReplayed = false
     hasFollowed = false

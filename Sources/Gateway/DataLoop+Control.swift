@@ -79,6 +79,8 @@ extension DataLoop {
       x.replaceRequest(head: kept.head, body: kept.body)
     else { return deny(x, call, .notKept) }
     let sight = x.withRequest { head, bytes, _ in RequestSight(head, bytes, shared) }
+    // Its path may lead elsewhere since a restart.
+    guard sight.route === route else { return deny(x, call, .notKept) }
     call.route = route
     call.pathRest = sight.pathRest
     call.headers = sight.headers

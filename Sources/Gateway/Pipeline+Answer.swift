@@ -59,7 +59,7 @@ extension DataLoop {
 
   /// The body goes when a stream begins, unless it may have to be sent again.
   private func keepMessage(_ x: Exchange, _ call: Call, _ route: Route) {
-    guard let message = call.message else { return }
+    guard call.kept == nil, let message = call.message else { return }
     if call.isModern, message.knownMethod.hasName, message.capabilities.contains(.urlElicitation) {
       _ = digest(x, call)
     }
@@ -171,7 +171,8 @@ extension DataLoop {
     let denial: Denial
     do throws(Denial) {
       let question = try question(x, call, route, found.need)
-      if mayHold(x, call, route) {
+      // A refusal of something else than this request is told, and the stream goes on.
+      if found.id == messageID(x, call), mayHold(x, call, route) {
         hold(x, call, route, found.need)
         return .takeOver(resumption.isEmpty ? [] : resumption + [0x0A])
       }

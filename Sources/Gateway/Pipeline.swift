@@ -117,6 +117,7 @@ extension DataLoop: ExchangeHandler {
       tellControl { control in await control.authority.touch(hash, at: now) }
     }
     call.session = entry
+    call.owner = entry.snapshot.hash
     checkMCPSession(x, call, route)
   }
 
@@ -175,6 +176,7 @@ extension DataLoop: ExchangeHandler {
 
   // MARK: 6. Forward
 
+  /// Sends the request upstream; into the client's stream, where one has begun.
   ///
   /// - Parameter target: where a redirect on the upstream's own origin points; nil for the request's own target.
   func forward(_ x: Exchange, _ call: Call, _ route: Route, target: String? = nil) {

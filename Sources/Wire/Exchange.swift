@@ -213,6 +213,7 @@ public final class Exchange {
   /// The answer streams: what would be needed to send the request again is not needed any more.
   func releaseRequest() {
     if keepsRequest { return }
+    // Gone for good: it cannot be sent again.
     if !collected.isEmpty { hasStreamedBody = true }
     collected.removeAll(keepingCapacity: false)
     upstreamHead.removeAll(keepingCapacity: false)

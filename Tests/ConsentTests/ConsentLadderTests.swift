@@ -109,13 +109,4 @@ extension ConsentRung {
     let table = ConsentRung.markdownTable()
     for rung in ConsentRung.allCases { #expect(table.contains("| [\(rung.rawValue)](")) }
   }
-
-  @Test(
-    arguments: [
-      ("2025-11-25", CallerFacts.LegacyVersion.withURLElicitation), ("2025-06-18", .other), ("", .other),
-      ("2025-11-25 ", .other), ("2026-07-28", .other), (nil, .other),
-    ] as [(String?, CallerFacts.LegacyVersion)])
-  func `knows the one version with the error`(text: String?, expected: CallerFacts.LegacyVersion) {
-    #expect(CallerFacts.LegacyVersion(text) == expected)
-  }
 }

@@ -52,7 +52,7 @@ extension DataLoop {
     guard let session = call.session?.snapshot else { throw .loginRequired }
     let tool = toolName(x, call)
     var consent = SignInAttempt.Consent(
-      session: session.hash, user: session.userDigest, routeIndex: route.index, scopes: need.scopes,
+      session: session.hash, user: session.userDigest, route: route.path, scopes: need.scopes,
       claims: need.claims, acrValues: need.acrValues, maxAge: need.maxAge, prompt: nil, tool: tool)
     var link: String?
     switch route.consent.treatment(of: need) {

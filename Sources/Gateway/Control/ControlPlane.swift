@@ -30,7 +30,8 @@ actor ControlPlane {
   /// Links and kept calls on their way to the store: whoever follows one at once waits for that.
   var recordsBeingKept: [TicketHash: Task<Void, Never>] = [:]
   /// Pages that wait for the answer to a question.
-  var pagesWaiting: [TicketHash: [CheckedContinuation<Void, Never>]] = [:]
+  var pagesWaiting: [TicketHash: [UInt64: CheckedContinuation<Void, Never>]] = [:]
+  var lastWaiter: UInt64 = 0
   /// Counted where no actor is at hand: by the refresher and the store's callback.
   let counters: Locked<ControlMetrics>
   let homes: LoopDirectory
@@ -160,13 +161,7 @@ actor ControlPlane {
   func end(_ hash: TicketHash) async -> Session? {
     let last = await authority.end(hash)
     await homes.forget(hash)
-    if let last {
-      desk.forget(user: last.user.digest)
-      do { try await store.discard(.keptCall, owner: last.user) } catch {
-        metrics.storeErrors += 1
-        log.storeFailed("\(error)")
-      }
-    }
+    if let last { await dropPending(of: last.user) }
     return last
   }
 }
