@@ -305,6 +305,16 @@ def test_a_resource_that_needs_consent_is_read_after_it(connect, sign_in, tag, k
     assert counts(session, tag)["runs"] == 1
 
 
+def test_a_client_keeps_its_ticket_through_any_number_of_consents(connect, sign_in, tag):
+    harvey = sign_in()
+    session = connect(PLAIN, harvey)
+    links = [session.start(tool, tag=tag).result(10).link for tool in ("challenge", "claims", "rpc_error")]
+    for link in links:
+        agree(harvey, link)
+        assert session.start("challenge", tag=tag).result(10).done, "the client still has the ticket of the start"
+    assert counts(session, tag)["runs"] == len(links)
+
+
 # What the provider is asked for
 
 @pytest.mark.parametrize("dialect, asked", [
@@ -364,13 +374,13 @@ def test_two_users_at_once_and_the_consent_of_one_changes_nothing_for_the_other(
     calls = {user: session.start("challenge", tag=tags[user]) for user, session in sessions.items()}
     links = {user: session.asked.get(timeout=10) for user, session in sessions.items()}
     holds.wait(2)
+    assert kim.open_link(links["harvey"]).status == 403
     agree(harvey, links["harvey"])
     assert calls["harvey"].result(20).text == "done for harvey"
     assert not calls["kim"].done() and counts(sessions["kim"], tags["kim"])["runs"] == 0
     plain = connect(PLAIN, kim)
     other = plain.start("rpc_error", tag=tags["kim"]).result(10)
     assert other.reason == "consent_required", "kim's token has gained nothing"
-    assert kim.open_link(links["harvey"]).status == 403
     agree(kim, links["kim"])
     assert calls["kim"].result(20).text == "done for kim"
     assert [counts(sessions[user], tags[user])["runs"] for user in tags] == [1, 1]
@@ -407,17 +417,21 @@ def test_consent_given_as_another_user_begins_a_session_of_theirs_and_the_call_s
     harvey = sign_in("harvey")
     session = connect(PLAIN, harvey)
     link = session.start("challenge", tag=tag).result(10).link
+    elsewhere = connect(PLAIN, sign_in("harvey"))
+    holds = Holds(consent_stack)
+    waiting = elsewhere.start("challenge", tag=tag)
+    holds.wait()
     assert harvey.open_link(link).status == 200
     back = harvey.come_back(consent_stack.provider.approve(harvey.decide(link).location, "kim"))
     assert back.status == 303, back
+    assert waiting.result(5).reason == "consent_declined", "nobody waits for a link that is used up"
     kim = connect(PLAIN, harvey)
     assert kim.start("count", tag=tag).result(10).message["result"]["structuredContent"]["runs"] == 0
     assert "Kim Wexler" in json.dumps(harvey.session()), "the browser is Kim's now"
     heard = session.start("challenge", tag=tag).result(10)
     assert not heard.done, heard
     assert counts(kim, tag)["runs"] == 0
-    again = sign_in("harvey")
-    assert connect(PLAIN, again).start("challenge", tag=tag).result(10).reason == "consent_required", "harvey has agreed to nothing"
+    assert elsewhere.start("challenge", tag=tag).result(10).reason == "consent_required", "harvey has agreed to nothing"
 
 
 # Links of short life

@@ -29,22 +29,21 @@ def answer_provider(page: Page, user: str, consent: bool = True) -> None:
     with contextlib.suppress(Error):
         if page.locator("#password").is_visible():
             if page.locator("#username").is_visible():
-                page.fill("#username", person.name)
-            page.fill("#password", person.password)
+                page.fill("#username", person.name, timeout=1000)
+            page.fill("#password", person.password, timeout=1000)
             page.locator("#loginbut").click(timeout=1000)
         elif "prompt=end_session" in page.url:
             page.locator("button:has-text('Logout')").first.click(timeout=1000)
         else:
             # "Continue" is there before the list of scopes is: what to do is clear only once the page has all it loads.
             page.wait_for_load_state("networkidle", timeout=5000)
-            boxes = page.locator("input[id^=grant-]").all()
-            if not boxes:
-                return
-            missing = [box for box in boxes if not box.is_checked()]
-            if missing and consent:
-                for box in missing:
-                    box.check(timeout=1000)
+            missing = page.locator("input[id^=grant-]:not(:checked)")
+            if missing.count() and consent:
+                while missing.count():
+                    missing.first.check(timeout=1000)
                 page.locator("button:has-text('Grant access')").click(timeout=1000)
+            elif page.get_by_text("Client access grant").is_visible() and not page.locator("input[id^=grant-]").count():
+                return
             elif page.locator("button:has-text('Continue')").is_visible():
                 page.locator("button:has-text('Continue')").click(timeout=1000)
 
