@@ -18,11 +18,6 @@ public struct CallerFacts: Sendable, Hashable {
     case withURLElicitation
     /// An older version, an unknown one, or none negotiated.
     case other
-
-    /// The version that was negotiated, as text; nil when that is not known.
-    public init(_ negotiated: String?) {
-      self = negotiated == ProtocolVersion.lastLegacy.description ? .withURLElicitation : .other
-    }
   }
 
   /// What kind of program it is.

@@ -28,6 +28,12 @@ public enum ConsentMessage {
     return text + tail
   }
 
+  /// ` It still asks for: a, b.`, bounded; empty when there are no scopes.
+  public static func stillWanted(_ scopes: [String]) -> String {
+    let names = list(scopes, maxBytes: maxBytes / 2)
+    return names.isEmpty ? "" : " It still asks for\(names)."
+  }
+
   /// `: a, b and 3 more` within `maxBytes`; empty when there are no scopes, or room for none.
   private static func list(_ scopes: [String], maxBytes: Int) -> String {
     let names = scopes.map { span($0, "") { $0 } }.filter { !$0.isEmpty }

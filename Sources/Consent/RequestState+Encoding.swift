@@ -25,7 +25,6 @@ extension RequestState {
     Self.append(expiresAt.milliseconds, to: &out)
     out += user.bytes
     out += call.bytes
-    Self.append(Array(id.utf8), to: &out)
     if let upstreamState { Self.append(Array(upstreamState.utf8), to: &out) }
     if let upstreamResponses {
       Self.append(JSONValue.object(upstreamResponses).serializedBytes(), to: &out)
@@ -41,9 +40,9 @@ extension RequestState {
       flags & ~(Self.hasState | Self.hasResponses) == 0,
       let route = Self.number(&rest).flatMap({ Int(exactly: $0) }), let expiry = Self.number(&rest),
       let user = Self.take(32, &rest).flatMap({ Bytes32($0) }),
-      let call = Self.take(32, &rest).flatMap({ Bytes32($0) }), let id = Self.text(&rest)
+      let call = Self.take(32, &rest).flatMap({ Bytes32($0) })
     else { return nil }
-    self.init(id: id, user: user, route: route, call: call, expiresAt: Timestamp(milliseconds: expiry))
+    self.init(user: user, route: route, call: call, expiresAt: Timestamp(milliseconds: expiry))
     if flags & Self.hasState != 0 {
       guard let state = Self.text(&rest) else { return nil }
       upstreamState = state

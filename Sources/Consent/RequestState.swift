@@ -4,11 +4,10 @@ public import JSON
 /// What the proxy gives a client to bring back when it repeats a call after consent: `requestState` of an
 /// `input_required` result (MCP 2026-07-28, patterns, *Multi Round-Trip Requests*).
 ///
+/// A state grants nothing: whoever brings it makes the call anew, as the same user, so it may come back twice.
 /// This is the content. It is worth something only sealed: the caller encrypts ``encoded()`` and authenticates
 /// what comes back before it is decoded. A pure value.
 public struct RequestState: Sendable, Hashable {
-  /// Names this round. Whoever opens a state accepts each id once.
-  public var id: String
   /// The user who was asked.
   public var user: Bytes32
   /// The route that was called.
@@ -24,10 +23,9 @@ public struct RequestState: Sendable, Hashable {
 
   /// A state to be sealed.
   public init(
-    id: String, user: Bytes32, route: Int, call: Bytes32, expiresAt: Timestamp, upstreamState: String? = nil,
+    user: Bytes32, route: Int, call: Bytes32, expiresAt: Timestamp, upstreamState: String? = nil,
     upstreamResponses: JSONObject? = nil
   ) {
-    self.id = id
     self.user = user
     self.route = route
     self.call = call
@@ -48,8 +46,7 @@ public struct RequestState: Sendable, Hashable {
     case otherCall
   }
 
-  /// Why the state is of no use for a call; nil when it is. Whether its id was used before is for the caller to
-  /// say.
+  /// Why the state is of no use for a call; nil when it is.
   public func problem(user: Bytes32, route: Int, call: Bytes32, now: Timestamp) -> Problem? {
     if self.user != user { return .foreignUser }
     if self.route != route || self.call != call { return .otherCall }
@@ -87,14 +84,18 @@ extension RequestState {
 
   /// Whether the person was asked for our part, and did not want to.
   public static func isDeclined(_ responses: JSONObject) -> Bool {
-    guard let action = responses[inputKey]?["action"]?.string else { return false }
-    return action != "accept"
+    responses.members.contains { member in
+      guard isOurs(key: member.key), let action = member.value["action"]?.string else { return false }
+      return action != "accept"
+    }
   }
+
+  /// Whether an entry of `inputRequests` is one of ours: several links have a number each.
+  private static func isOurs(key: String) -> Bool { key == inputKey || key.hasPrefix(inputKey + ".") }
 
   /// The responses that the upstream may see: those to its own requests. Nil when there are none.
   public static func withoutOurs(_ responses: JSONObject) -> JSONObject? {
-    var others = responses
-    others[inputKey] = nil
+    let others = JSONObject(responses.members.filter { !isOurs(key: $0.key) }.map { ($0.key, $0.value) })
     return others.isEmpty ? nil : others
   }
 }

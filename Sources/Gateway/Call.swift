@@ -1,12 +1,13 @@
 internal import Basics
+internal import Consent
 internal import MCP
 internal import Sessions
 internal import Wire
 
 /// The parts of a message that outlive its body.
 struct KeptMessage {
-  /// Longer names are cut, in bytes.
-  static let maxNameBytes = 128
+  /// Longer names are cut, in bytes: one more than scopes are learned for, so that one that was cut is told from one that was not.
+  static let maxNameBytes = ToolScopes.maxLearnedBytes + 1
 
   var id: [UInt8]
   var method: [UInt8]
@@ -55,12 +56,16 @@ final class Call {
   /// What is needed of the message after its body was let go: an event stream may run for hours.
   var kept: KeptMessage?
   var session: SessionCache.Entry?
+  /// The session that the request runs under: another one than at its beginning after a step-up.
+  var owner: TicketHash?
   /// The token the upstream request went out with.
   var credential: SessionSnapshot.Credential?
   /// The request was sent again with a refreshed token already.
   var hasReplayed = false
   /// A redirect on the upstream's own origin was followed already.
   var hasFollowed = false
+  /// What the upstream demanded, while another token is fetched for it without the person.
+  var demand: ConsentNeed?
   /// The MCP session that the request belongs to, as it is kept in `MCPSessionBindings`.
   var mcpSessionKey: Bytes32?
   /// What the client sent along for the upstream after an `input_required` result: kept to be given back in a later round.
@@ -100,9 +105,11 @@ final class Call {
     kept = nil
     isModern = false
     session = nil
+    owner = nil
     credential = nil
     hasReplayed = false
     hasFollowed = false
+    demand = nil
     mcpSessionKey = nil
     upstreamInput = nil
     digest = nil

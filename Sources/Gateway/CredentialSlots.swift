@@ -82,7 +82,12 @@ struct CredentialSlots: Sendable {
   /// The scopes of a slot's token as far as they are known.
   func scopes(of session: Session, slot index: Int) -> [String] {
     guard let token = session.tokens[key(index)] else { return [] }
-    return token.scopes ?? ScopeList.union(slots[index].scope, session.extraScopes[key(index)] ?? [])
+    return token.scopes ?? wantedScope(of: session, slot: index)
+  }
+
+  /// The scopes that a slot's next token is asked with.
+  func wantedScope(of session: Session, slot index: Int) -> [String] {
+    ScopeList.union(slots[index].scope, session.extraScopes[key(index)] ?? [])
   }
 
   /// The frozen form for data loops.
@@ -97,8 +102,7 @@ struct CredentialSlots: Sendable {
     }
     return SessionSnapshot(
       hash: session.hash, user: session.user, userDigest: session.user.digest, createdAt: session.createdAt,
-      lastSeen: session.lastSeenAt, generation: session.generation, credentials: credentials,
-      needsSignIn: session.state != .active)
+      lastSeen: session.lastSeenAt, generation: session.generation, credentials: credentials)
   }
 
   /// Who an ID token names: for Entra the pair that stays the same in all applications of a tenant.
@@ -119,10 +123,7 @@ struct CredentialSlots: Sendable {
     let carried = previous.flatMap { $0.user == user ? $0 : nil }
     var extra = carried?.extraScopes ?? [:]
     if case .consent(let consent) = arrival.attempt.purpose, let consentSlot {
-      let isExchange = slots[consentSlot].exchange != nil
-      // A token answer names the scopes of its own resource only: those of another one were agreed to as asked.
-      let declined = isExchange ? [] : ScopeList.missing(consent.scopes, from: granted)
-      let agreed = consent.scopes.filter { !declined.contains($0) }
+      let agreed = self.granted(of: consent, arrival, slot: consentSlot)
       extra[key(consentSlot)] = ScopeList.union(
         extra[key(consentSlot)] ?? [], consent.isWhole ? [] : agreed)
     }
@@ -142,7 +143,16 @@ struct CredentialSlots: Sendable {
         claims: claims.selected(sessionClaims).serialized()),
       authTime: claims.authTime, idToken: tokens.idToken, refreshToken: tokens.refreshToken,
       grantedScopes: ScopeList.union(granted, carried?.grantedScopes ?? []),
-      tokens: fresh, extraScopes: extra, sid: claims.sid, loginHint: claims.loginHint)
+      tokens: fresh, extraScopes: extra, renewed: consentSlot.map { [key($0)] } ?? [], sid: claims.sid,
+      loginHint: claims.loginHint)
+  }
+
+  /// What of a consent the provider granted. A token answer names the scopes of its own resource only: those of another one were
+  /// agreed to as asked.
+  func granted(of consent: SignInAttempt.Consent, _ arrival: SignIn.Arrival, slot: Int?) -> [String] {
+    guard let slot, slots[slot].exchange == nil, !consent.isWhole else { return consent.scopes }
+    let missing = ScopeList.missing(consent.scopes, from: arrival.tokens.scope ?? arrival.attempt.scope)
+    return consent.scopes.filter { !missing.contains($0) }
   }
 
   /// The scopes that the token of before had and the new one lacks: a provider may grant less than it was asked for.

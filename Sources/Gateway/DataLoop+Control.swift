@@ -25,8 +25,10 @@ enum SessionLookup: Sendable {
 /// What became of the wish for a token.
 enum TokenReply: Sendable {
   case token(SessionSnapshot)
-  /// The session goes on, its tokens are gone: the person has to sign in again.
+  /// There is no such session any more.
   case signInRequired
+  /// The session has no token but the one that was refused, and none can be had without the person.
+  case noOtherToken
   /// The provider wants something of the person first.
   case consentRequired(ConsentNeed)
   case unavailable(retryAfter: Int?)
@@ -77,6 +79,8 @@ extension DataLoop {
       x.replaceRequest(head: kept.head, body: kept.body)
     else { return deny(x, call, .notKept) }
     let sight = x.withRequest { head, bytes, _ in RequestSight(head, bytes, shared) }
+    // Its path may lead elsewhere since a restart.
+    guard sight.route === route else { return deny(x, call, .notKept) }
     call.route = route
     call.pathRest = sight.pathRest
     call.headers = sight.headers
@@ -118,6 +122,13 @@ extension DataLoop {
       call.credential = credential
       checkScopes(x, call, route, credential)
     case .signInRequired: deny(x, call, .loginRequired)
+    case .noOtherToken:
+      // Where the upstream said what it wants, a sign-in that does not ask for it would lead back here.
+      let granted = call.session?.snapshot.credentials[slot]?.scopes ?? []
+      guard let need = call.demand?.afterRefresh(granted: granted) else {
+        return deny(x, call, .loginRequired)
+      }
+      consentNeeded(x, call, route, need)
     case .consentRequired(var need):
       call.hasReplayed = true
       // A token endpoint names no scopes: it refused those that the route asks for.

@@ -85,12 +85,17 @@ final class DataLoop {
   /// A session ended: its tickets are worth nothing here from now on, and its open streams end.
   func sessionEnded(_ hash: TicketHash) {
     sessions.end(hash, now: Timestamp.now())
-    endHolds(with: .loginRequired) { $0.session?.snapshot.hash == hash }
-    server?.endStreams { exchange in (exchange.context as? Call)?.session?.snapshot.hash == hash }
+    endHolds(with: .loginRequired) { $0.owner == hash }
+    server?.endStreams { exchange in (exchange.context as? Call)?.owner == hash }
   }
 
-  /// A session has a new id. What runs goes on; the old ticket is asked for anew.
-  func sessionReplaced(_ hash: TicketHash) { sessions.end(hash, now: Timestamp.now()) }
+  /// A session has a new id. What runs goes on under it, and ends with it; the old ticket is asked for anew.
+  func sessionReplaced(_ old: TicketHash, by new: TicketHash) {
+    sessions.end(old, now: Timestamp.now())
+    server?.forEachExchange { exchange in
+      if let call = exchange.context as? Call, call.owner == old { call.owner = new }
+    }
+  }
 
   /// A copy of the counters for a scrape.
   func metricsSnapshot() -> LoopMetrics {

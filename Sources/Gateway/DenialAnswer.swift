@@ -23,10 +23,10 @@ struct DenialAnswer: Sendable {
         403, "consent_required", 1002, "Your consent is needed", question.message
       )
     case .consentExhausted(let scopes):
-      let what = scopes.isEmpty ? "" : " It still asks for: \(scopes.joined(separator: " "))."
       self.init(
         403, "consent_failed", 1003, "The server still refuses",
-        "You gave your consent, and the server refuses all the same.\(what) Ask its operator.")
+        "You gave your consent, and the server refuses all the same.\(ConsentMessage.stillWanted(scopes)) Ask its operator."
+      )
     case .consentBlocked(let detail):
       self.init(
         403, "consent_blocked", 1004, "An administrator has to allow this",

@@ -25,9 +25,9 @@ final class LoopDirectory: Sendable {
   }
 
   /// Tells every loop that a session goes on under another id.
-  func replaced(_ hash: TicketHash) {
+  func replaced(_ old: TicketHash, by new: TicketHash) {
     for home in loops.withLock({ $0 }) {
-      home.loop.execute { home.value.sessionReplaced(hash) }
+      home.loop.execute { home.value.sessionReplaced(old, by: new) }
     }
   }
 

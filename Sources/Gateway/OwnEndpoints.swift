@@ -57,7 +57,6 @@ extension DataLoop {
         ($0.0, $0.1)
       } ?? [],
       cookies: Cookies.all(in: x.request, x.requestBytes), body: x.withBody { $0.array($1) },
-      evidence: call.evidence,
-      refererPath: refererPath(x), clientAddress: x.peer.host, requestID: hex(call.requestID))
+      evidence: call.evidence, requestID: hex(call.requestID))
   }
 }

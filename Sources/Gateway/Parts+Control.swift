@@ -29,7 +29,7 @@ extension Gateway {
       changed: { change in
         switch change {
         case .updated(let session): homes.changed(slots.snapshot(of: session))
-        case .replaced(let old, _): homes.replaced(old)
+        case .replaced(let old, let new): homes.replaced(old, by: new.hash)
         case .ended(let hash, _): homes.ended(hash)
         }
       },

@@ -59,7 +59,7 @@ extension DataLoop {
 
   /// The body goes when a stream begins, unless it may have to be sent again.
   private func keepMessage(_ x: Exchange, _ call: Call, _ route: Route) {
-    guard let message = call.message else { return }
+    guard call.kept == nil, let message = call.message else { return }
     if call.isModern, message.knownMethod.hasName, message.capabilities.contains(.urlElicitation) {
       _ = digest(x, call)
     }
@@ -111,7 +111,8 @@ extension DataLoop {
   /// Whether an answer can go into a stream of ours: what is no message would leave the client without an answer.
   private func holdsMessage(_ x: Exchange, _ call: Call) -> Bool {
     if call.answer?.isCoded == true { return !x.answerBody.isEmpty }
-    return MessageEnvelope.scan(x.answerBody, 0..<x.answerBody.count).kind == .response
+    let message = MessageEnvelope.scan(x.answerBody, 0..<x.answerBody.count)
+    return message.kind == .response && message.idBytes(x.answerBody) != JSONRPC.nullID
   }
 
   /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.
@@ -170,7 +171,8 @@ extension DataLoop {
     let denial: Denial
     do throws(Denial) {
       let question = try question(x, call, route, found.need)
-      if mayHold(x, call, route) {
+      // A refusal of something else than this request is told, and the stream goes on.
+      if found.id == messageID(x, call), mayHold(x, call, route) {
         hold(x, call, route, found.need)
         return .takeOver(resumption.isEmpty ? [] : resumption + [0x0A])
       }

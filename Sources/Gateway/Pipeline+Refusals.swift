@@ -20,7 +20,7 @@ extension DataLoop {
         second.kind == need.kind
           ? self.tokenRejectedForGood(x, call) : self.consentNeeded(x, call, route, second)
       }
-    case .reauth: break
+    case .reauth: call.demand = need
     case nil where call.answer.map { isLookedInto($0, route) } == true:
       // Nothing in the head; the body may say more.
       return nil

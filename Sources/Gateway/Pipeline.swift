@@ -117,6 +117,7 @@ extension DataLoop: ExchangeHandler {
       tellControl { control in await control.authority.touch(hash, at: now) }
     }
     call.session = entry
+    call.owner = entry.snapshot.hash
     checkMCPSession(x, call, route)
   }
 
@@ -165,13 +166,17 @@ extension DataLoop: ExchangeHandler {
   /// Waits for the control loop to bring a token that is good; all who wait share one refresh.
   func obtainToken(_ x: Exchange, _ call: Call, slot: Int, rejected: Secret?, claims: String? = nil) {
     guard let hash = call.session?.snapshot.hash else { return deny(x, call, .loginRequired) }
-    askControl(x, call) { control in
-      .token(await control.token(for: hash, slot: slot, rejected: rejected, claims: claims))
+    var needed: [String] = []
+    if let route = call.route, route.consent.requiresPreConsent { needed = neededScopes(x, call, route) }
+    askControl(x, call) { [needed] control in
+      .token(
+        await control.token(for: hash, slot: slot, rejected: rejected, claims: claims, needed: needed))
     }
   }
 
   // MARK: 6. Forward
 
+  /// Sends the request upstream; into the client's stream, where one has begun.
   ///
   /// - Parameter target: where a redirect on the upstream's own origin points; nil for the request's own target.
   func forward(_ x: Exchange, _ call: Call, _ route: Route, target: String? = nil) {

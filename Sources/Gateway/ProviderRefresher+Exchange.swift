@@ -35,7 +35,7 @@ extension ProviderRefresher {
       do throws(OAuthError) {
         let response = try await provider.exchange(try await message(slot, exchange, subject, request))
         var token = TokenGrant(response)
-        // Nobody acts for a person longer than the person's own token lasts.
+        // Where the subject's end is known, nobody acts for a person longer than that.
         if let end = subject.expiresAt {
           let left = end - clock()
           token.expiresIn = min(token.expiresIn ?? left, left)
@@ -107,7 +107,8 @@ extension ProviderRefresher {
       return .ended(RefreshAnswer(.subjectRefused(ProviderRefusal(error: "no_subject_token"))))
     }
     let slot =
-      exchange.subject.map { slots.slots[$0] } ?? CredentialSlots.Slot(key: request.resource, scope: [])
+      exchange.subject.map { slots.slots[$0] }
+      ?? CredentialSlots.Slot(key: ResourceKey("id_token"), scope: ["openid"])
     do throws(OAuthError) {
       let grant = try await self.grant(slot, request, claims: nil)
       // Another person's: the authority ends the session, and nothing is exchanged.

@@ -69,9 +69,14 @@ struct ProviderRefresher: TokenRefresher {
     return grant
   }
 
-  /// With one token for everything the scope is left out and stays as granted. With several, each is asked for by its own.
+  /// With one token for everything the scope is left out and stays as granted, unless the user took some of it back. With several, each is asked for by its own.
   private func scope(_ slot: CredentialSlots.Slot, _ request: RefreshRequest) -> [String]? {
-    if slots.slots.count == 1 && !slots.scopeNamesResource { return nil }
+    if slots.slots.count == 1 && !slots.scopeNamesResource {
+      let withheld = request.session.withheldScopes
+      if withheld.isEmpty { return nil }
+      let rest = ScopeList.missing(request.session.grantedScopes, from: withheld)
+      return rest.isEmpty ? slot.scope : rest
+    }
     let scope = ScopeList.union(slot.scope, request.session.extraScopes[slot.key] ?? [])
     return slots.scopeNamesResource ? ScopeList.union(scope, ["openid", "profile", "offline_access"]) : scope
   }

@@ -1,4 +1,5 @@
 internal import Basics
+internal import Crypto
 internal import HTTP
 
 /// One configured route, resolved to what a request needs: prefix bytes, target, token slot.
@@ -8,6 +9,8 @@ final class Route: Sendable {
   enum Authorization: Sendable { case bearer, none }
 
   let index: Int
+  /// Stands for the path in what outlives this process, whatever its place in the configuration.
+  let identity: Int
   /// The prefix as configured: `/mcp`, or `/` for everything.
   let path: String
   let prefix: RoutePath
@@ -42,6 +45,7 @@ final class Route: Sendable {
     passResponseFields: [String], consent: RouteConsent
   ) {
     self.index = index
+    identity = SHA256.hash(data: Array(path.utf8)).prefix(7).reduce(0) { $0 << 8 | Int($1) }
     self.path = path
     self.prefix = prefix
     self.upstream = upstream

@@ -29,13 +29,10 @@ final class SessionSnapshot: Sendable {
   /// One entry a slot; nil when no token could be had yet.
   let credentials: [Credential?]
 
-  /// The provider ended the grant: nothing but a new sign-in brings tokens again.
-  let needsSignIn: Bool
-
   init(
     hash: TicketHash, user: UserKey, userDigest: Bytes32, createdAt: Timestamp, lastSeen: Timestamp,
     generation: UInt64,
-    credentials: [Credential?], needsSignIn: Bool
+    credentials: [Credential?]
   ) {
     self.hash = hash
     self.user = user
@@ -44,6 +41,5 @@ final class SessionSnapshot: Sendable {
     self.lastSeen = lastSeen
     self.generation = generation
     self.credentials = credentials
-    self.needsSignIn = needsSignIn
   }
 }

@@ -5,7 +5,8 @@ internal import Basics
 extension Session {
   /// Version of the form, its first byte. Another form gets another number, so that a newer program can read
   /// an older file.
-  private static let recordVersion: UInt8 = 1
+  /// 1 has no ``withheldScopes``.
+  private static let recordVersion: UInt8 = 2
 
   /// The session as bytes, tokens included: only for sealing.
   func record() -> [UInt8] {
@@ -45,13 +46,15 @@ extension Session {
       writer.append(resource.name)
       writer.append(scopes)
     }
+    writer.append(withheldScopes)
     return writer.bytes
   }
 
   /// Reads a record of the session with this hash.
   init(record: [UInt8], hash: TicketHash, lastSeenAt: Timestamp) throws(SealError) {
     var reader = RecordReader(record)
-    guard try reader.byte() == Self.recordVersion else { throw .malformed }
+    let version = try reader.byte()
+    guard (1...Self.recordVersion).contains(version) else { throw .malformed }
     let generation = try reader.number()
     let issuer = try reader.text()
     let subject = try reader.text()
@@ -84,6 +87,7 @@ extension Session {
     }
     var extraScopes: [ResourceKey: [String]] = [:]
     for _ in 0..<(try reader.count()) { extraScopes[ResourceKey(try reader.text())] = try reader.texts() }
+    let withheldScopes = version > 1 ? try reader.texts() : []
     guard reader.isAtEnd else { throw .malformed }
     let user =
       tenant.map { UserKey(issuer: issuer, tenant: $0, objectID: subject) }
@@ -92,6 +96,7 @@ extension Session {
       hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt,
       authTime: authTime,
       idToken: idToken, refreshToken: refreshToken, grantedScopes: grantedScopes, tokens: tokens,
-      extraScopes: extraScopes, sid: sid, loginHint: loginHint, state: state, generation: generation)
+      extraScopes: extraScopes, withheldScopes: withheldScopes, sid: sid, loginHint: loginHint, state: state,
+      generation: generation)
   }
 }

@@ -36,6 +36,8 @@ public struct Session: Sendable {
   public var tokens: [ResourceKey: AccessToken]
   /// Scopes that a resource asked for later, beyond the configured ones; every refresh asks for them again.
   public var extraScopes: [ResourceKey: [String]]
+  /// Scopes that the user took back: the refresh token may still stand for them, so they must not be asked for in silence.
+  public var withheldScopes: [String]
   /// The provider's own session id (`sid`), for sign-out that starts there.
   public var sid: String?
   /// What the provider wants to hear as `login_hint`.
@@ -50,8 +52,8 @@ public struct Session: Sendable {
     hash: TicketHash, user: UserKey, profile: UserProfile = UserProfile(), createdAt: Timestamp,
     lastSeenAt: Timestamp, authTime: Timestamp? = nil, idToken: Secret? = nil, refreshToken: Secret? = nil,
     grantedScopes: [String] = [], tokens: [ResourceKey: AccessToken] = [:],
-    extraScopes: [ResourceKey: [String]] = [:], sid: String? = nil, loginHint: String? = nil,
-    state: State = .active, generation: UInt64 = 1
+    extraScopes: [ResourceKey: [String]] = [:], withheldScopes: [String] = [], sid: String? = nil,
+    loginHint: String? = nil, state: State = .active, generation: UInt64 = 1
   ) {
     self.hash = hash
     self.user = user
@@ -64,6 +66,7 @@ public struct Session: Sendable {
     self.grantedScopes = grantedScopes
     self.tokens = tokens
     self.extraScopes = extraScopes
+    self.withheldScopes = withheldScopes
     self.sid = sid
     self.loginHint = loginHint
     self.state = state

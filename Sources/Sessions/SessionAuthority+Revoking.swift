@@ -25,6 +25,7 @@ extension SessionAuthority {
       session.grantedScopes.removeAll(where: scopes.contains)
       let rest = session.extraScopes[resource, default: []].filter { !scopes.contains($0) }
       session.extraScopes[resource] = rest.isEmpty ? nil : rest
+      session.withheldScopes += scopes.filter { !session.withheldScopes.contains($0) }
     }
   }
 

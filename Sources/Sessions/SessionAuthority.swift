@@ -174,23 +174,53 @@ public actor SessionAuthority {
   private func newSession(
     _ grant: SignInGrant, hash: TicketHash, now: Timestamp, continuing previous: Session?
   ) -> Session {
-    var tokens = previous?.tokens ?? [:]
-    for (resource, token) in grant.tokens {
-      tokens[resource] = schedule.token(token, at: now, jitter: jitter())
-    }
-    var extraScopes = previous?.extraScopes ?? [:]
+    var session = Session(
+      hash: hash, user: grant.user, createdAt: now, lastSeenAt: now, refreshToken: previous?.refreshToken,
+      tokens: previous?.tokens ?? [:], extraScopes: previous?.extraScopes ?? [:],
+      withheldScopes: previous?.withheldScopes ?? [])
+    Self.take(grant, scheduled(grant, now), into: &session)
+    session.sid = grant.sid
+    return session
+  }
+
+  /// Gives a session what a consent brought that its user gave in another browser. Its ticket stays, since whoever has it
+  /// hears nothing of a new one. Nil when there is no such session of this user.
+  public func extend(_ ticket: TicketHash, with grant: SignInGrant) async -> Session? {
+    guard case .entry(let entry) = await find(ticket), entry.session.user == grant.user else { return nil }
+    let tokens = scheduled(grant, clock())
+    return await inLine(entry) {
+      let session = await self.commit(entry) { Self.take(grant, tokens, into: &$0) }
+      entry.troubles = [:]
+      entry.forced = [:]
+      return session
+    }.value
+  }
+
+  private func scheduled(_ grant: SignInGrant, _ now: Timestamp) -> [ResourceKey: AccessToken] {
+    grant.tokens.mapValues { schedule.token($0, at: now, jitter: jitter()) }
+  }
+
+  private static func take(
+    _ grant: SignInGrant, _ tokens: [ResourceKey: AccessToken], into session: inout Session
+  ) {
     for (resource, scopes) in grant.extraScopes {
-      let known = extraScopes[resource] ?? []
-      extraScopes[resource] = known + scopes.filter { !known.contains($0) }
+      let known = session.extraScopes[resource] ?? []
+      let added = scopes.filter { !known.contains($0) }
+      session.extraScopes[resource] = known + added
       // A token without the new scopes would only be refused again.
-      if grant.tokens[resource] == nil { tokens[resource] = nil }
+      if !added.isEmpty { session.tokens[resource] = nil }
     }
-    return Session(
-      hash: hash, user: grant.user, profile: grant.profile, createdAt: now, lastSeenAt: now,
-      authTime: grant.authTime,
-      idToken: grant.idToken, refreshToken: grant.refreshToken ?? previous?.refreshToken,
-      grantedScopes: grant.grantedScopes, tokens: tokens, extraScopes: extraScopes, sid: grant.sid,
-      loginHint: grant.loginHint)
+    for resource in grant.renewed { session.tokens[resource] = nil }
+    session.tokens.merge(tokens) { _, new in new }
+    // What was agreed to anew is wanted again.
+    session.withheldScopes.removeAll { scope in grant.extraScopes.values.contains { $0.contains(scope) } }
+    session.profile = grant.profile
+    session.authTime = grant.authTime
+    session.idToken = grant.idToken
+    session.refreshToken = grant.refreshToken ?? session.refreshToken
+    session.grantedScopes = grant.grantedScopes
+    session.loginHint = grant.loginHint
+    session.state = .active
   }
 
   /// Uses are written when so many wait, between two calls of ``maintain()``.

@@ -65,6 +65,8 @@ public struct SignInGrant: Sendable {
   public var tokens: [ResourceKey: TokenGrant]
   /// Scopes beyond the configured ones that every refresh shall ask for from now on.
   public var extraScopes: [ResourceKey: [String]]
+  /// Tokens that are of no use any more, where none of ``tokens`` takes their place: the next is fetched.
+  public var renewed: Set<ResourceKey>
   /// `sid`.
   public var sid: String?
   /// `login_hint`.
@@ -74,7 +76,8 @@ public struct SignInGrant: Sendable {
   public init(
     user: UserKey, profile: UserProfile = UserProfile(), authTime: Timestamp? = nil, idToken: Secret? = nil,
     refreshToken: Secret? = nil, grantedScopes: [String] = [], tokens: [ResourceKey: TokenGrant] = [:],
-    extraScopes: [ResourceKey: [String]] = [:], sid: String? = nil, loginHint: String? = nil
+    extraScopes: [ResourceKey: [String]] = [:], renewed: Set<ResourceKey> = [], sid: String? = nil,
+    loginHint: String? = nil
   ) {
     self.user = user
     self.profile = profile
@@ -84,6 +87,7 @@ public struct SignInGrant: Sendable {
     self.grantedScopes = grantedScopes
     self.tokens = tokens
     self.extraScopes = extraScopes
+    self.renewed = renewed
     self.sid = sid
     self.loginHint = loginHint
   }

@@ -156,7 +156,7 @@ public final class Exchange {
   /// Whether the whole request body is held, so that the request can be sent again.
   public var canReplay: Bool { bodyInPlace != nil || (connection?.input == .complete && !hasStreamedBody) }
 
-  /// Whether body bytes went upstream without being kept.
+  /// Whether body bytes went upstream without being kept, or are not kept any more.
   var hasStreamedBody = false
 
   /// Answer bytes the client has not taken yet. A handler that streams keeps this small.
@@ -213,6 +213,8 @@ public final class Exchange {
   /// The answer streams: what would be needed to send the request again is not needed any more.
   func releaseRequest() {
     if keepsRequest { return }
+    // Gone for good: it cannot be sent again.
+    if !collected.isEmpty { hasStreamedBody = true }
     collected.removeAll(keepingCapacity: false)
     upstreamHead.removeAll(keepingCapacity: false)
     clientHead.removeAll(keepingCapacity: false)

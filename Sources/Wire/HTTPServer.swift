@@ -86,6 +86,13 @@ public final class HTTPServer {
 
   deinit { listener?.close() }
 
+  /// Shows every exchange that is under way.
+  public func forEachExchange(_ body: (Exchange) -> Void) {
+    for connection in connections {
+      if let connection, connection.isInExchange { body(connection.exchange) }
+    }
+  }
+
   /// Ends the streams that `shouldEnd` names, properly: the client sees a complete answer, the upstream connection closes.
   /// Answers that are not streams come to their end.
   public func endStreams(where shouldEnd: (Exchange) -> Bool) {

@@ -1,13 +1,9 @@
 import Consent
-import FoundationEssentials
 import JSON
 import Testing
 
 /// The table of dialects for the documentation, made from the corpus.
 enum DialectTable {
-  static let begin = "<!-- dialects:begin -->"
-  static let end = "<!-- dialects:end -->"
-
   /// `| dialect | where | what Coatcheck does |`, one row for each file. Files of a dialect that differ in their
   /// title alone become one row.
   static func markdown() -> String {
@@ -48,14 +44,6 @@ enum DialectTable {
       }
       return "| **\(dialect)**: \(cases.joined(separator: "; ")) | \(rest) |"
     }
-  }
-
-  /// `document` with the table between its markers; nil when it does not have both.
-  static func written(into document: String) -> String? {
-    guard let start = document.firstRange(of: begin), let stop = document.firstRange(of: end),
-      start.upperBound <= stop.lowerBound
-    else { return nil }
-    return document[..<start.upperBound] + "\n\(markdown())" + document[stop.lowerBound...]
   }
 
   private static func place(_ fixture: Fixture) -> String {
@@ -108,28 +96,5 @@ enum DialectTable {
     let table = DialectTable.markdown()
     for fixture in Fixture.all { #expect(table.contains("| **\(fixture.dialect)**: "), "\(fixture.name)") }
     #expect(table.split(separator: "\n").allSatisfy { $0.hasPrefix("| ") || $0.hasPrefix("|-") })
-  }
-
-  @Test func `is put between its markers and nowhere else`() throws {
-    let document = "a\n\(DialectTable.begin)\nold\n\(DialectTable.end)\nb\n"
-    let written = try #require(DialectTable.written(into: document))
-    #expect(
-      written.hasPrefix("a\n\(DialectTable.begin)\n| dialect")
-        && written.hasSuffix("|\n\(DialectTable.end)\nb\n"))
-    #expect(DialectTable.written(into: written) == written)
-    #expect(DialectTable.written(into: "no markers") == nil)
-  }
-
-  /// With `COATCHECK_WRITE_DOCS=1` in the environment it is written anew.
-  @Test(.enabled(if: FileManager.default.fileExists(atPath: "\(Fixture.root)/docs/consent.md")))
-  func `in the documentation is the one that is made from the corpus`() throws {
-    let path = "\(Fixture.root)/docs/consent.md"
-    let document = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
-    let made = try #require(DialectTable.written(into: document), "docs/consent.md has no markers")
-    if ProcessInfo.processInfo.environment["COATCHECK_WRITE_DOCS"] == "1" {
-      try Data(made.utf8).write(to: URL(filePath: path))
-      return
-    }
-    #expect(document == made, "run the tests with COATCHECK_WRITE_DOCS=1 and commit docs/consent.md")
   }
 }

@@ -9,13 +9,13 @@ private let call = Bytes32(5, 6, 7, .max)
 private let now = Timestamp(seconds: 1_800_000_000)
 
 private let states: [RequestState] = [
-  RequestState(id: "abc", user: user, route: 3, call: call, expiresAt: now),
+  RequestState(user: user, route: 3, call: call, expiresAt: now),
   RequestState(
-    id: "", user: user, route: .max, call: call, expiresAt: Timestamp(milliseconds: -1), upstreamState: ""),
+    user: user, route: .max, call: call, expiresAt: Timestamp(milliseconds: -1), upstreamState: ""),
   RequestState(
-    id: "ü😀", user: user, route: -1, call: call, expiresAt: now, upstreamState: "opaque \"x\"\n",
+    user: user, route: -1, call: call, expiresAt: now, upstreamState: "opaque \"x\"\n",
     upstreamResponses: ["k": ["action": "accept", "content": ["n": 1]], "l": [.null, -25]]),
-  RequestState(id: "a", user: user, route: 0, call: call, expiresAt: now, upstreamResponses: [:]),
+  RequestState(user: user, route: 0, call: call, expiresAt: now, upstreamResponses: [:]),
 ]
 
 @Suite struct `The state of a round of consent` {
@@ -101,5 +101,16 @@ private let states: [RequestState] = [
     #expect(RequestState.withoutOurs([:]) == nil)
     #expect(RequestState.withoutOurs(["a": 1, RequestState.inputKey: ours, "b": 2]) == ["a": 1, "b": 2])
     #expect(RequestState.withoutOurs(["a": 1]) == ["a": 1])
+    // Several links of ours are numbered; a name that only begins like ours is the upstream's.
+    #expect(
+      RequestState.withoutOurs([RequestState.inputKey + ".2": ours, RequestState.inputKey + "x": 1])
+        == [RequestState.inputKey + "x": 1])
+  }
+
+  @Test func `is declined when any of ours was`() {
+    let (yes, no): (JSONValue, JSONValue) = (["action": "accept"], ["action": "decline"])
+    let key = RequestState.inputKey
+    #expect(RequestState.isDeclined([key: no]) && RequestState.isDeclined([key: yes, key + ".2": no]))
+    #expect(!RequestState.isDeclined([key: yes]) && !RequestState.isDeclined(["a": no]))
   }
 }

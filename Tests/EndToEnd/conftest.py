@@ -158,13 +158,14 @@ def entra(background):
 
 
 def entra_config(provider, upstream, other_upstream, changes: dict | None = None) -> dict:
-    """Two APIs with a token each, and one that is called on behalf of the user."""
+    """Two APIs with a token each, and two that are called on behalf of the user."""
     return merged({
         "oidc": {"issuer": provider.issuer, "client_id": CLIENT_ID, "profile": "entra"},
         "routes": [
             {"path": "/files", "upstream": upstream.url, "scope": "api://files/read"},
             {"path": "/mail", "upstream": other_upstream.url, "scope": "api://mail/read"},
             {"path": "/calendar", "upstream": upstream.url, "scope": "api://calendar/read", "exchange": {"form": "on_behalf_of", "subject_scope": OWN_SCOPE}},
+            {"path": "/tasks", "upstream": upstream.url, "scope": "api://tasks/read", "exchange": {"form": "on_behalf_of", "subject_scope": OWN_SCOPE}},
         ],
     }, changes or {})
 

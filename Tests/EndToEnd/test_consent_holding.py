@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from processes import wait_until
 from support.scene import Scene, metric
 from support.server import Answer
-from support.upstream import EVENTS, JSON, Guarded, SessionStreams, as_event, before, event, good, message, refuse, result, rpc_error, tool_error
+from support.upstream import JSON, Guarded, as_event, before, event, good, message, refuse, rpc_error, tool_error
 from support.visitor import ACCEPTED, LEGACY, MODERN, URL_MODE, Client, told
 
 NEEDS_FILES = refuse(403, 'Bearer error="insufficient_scope", scope="files.read"')
@@ -24,7 +25,7 @@ def scene(binary, background, tmp_path_factory):
     with Scene(binary, background, tmp_path_factory.mktemp("holding")) as one:
         # A form of the upstream's own that says that nothing was carried out.
         rules = [{"code": ["/error/data/error"], "values": ["NEEDS_GRANT"], "scopes": "/error/data/scope", "unexecuted": True}]
-        one.proxy({"routes": [one.route("/mcp", consent_rules=rules)]})
+        one.proxy({"routes": [one.route("/mcp", consent_rules=rules)], "streams": {"keep_alive": "1s"}})
         one.short = one.proxy({"consent": {"hold": "1s"}, "workers": 1})
         yield one
 
@@ -76,13 +77,17 @@ def test_a_held_call_goes_through_when_the_consent_is_given_elsewhere(scene, cli
     assert metric(scene.proxies[0], "coatcheck_calls_replayed_total") >= 1
 
 
-def test_a_held_client_hears_that_its_call_is_alive(scene, plain):
+def test_held_clients_hear_that_their_calls_are_alive(scene):
+    """Whether the stream is ours from the beginning or was the upstream's."""
     guard(scene)
-    question, _ = ask(plain)
-    with plain.open("files") as held:
-        assert next(held.parts).startswith(":")
-        plain.visitor.consent_through(question.url)
-        assert text_of(held.last()) == "done"
+    guard(scene, as_event(NOT_RUN), tool="stream")
+    clients = {tool: scene.client() for tool in ("files", "stream")}
+    questions = {tool: ask(client, tool)[0] for tool, client in clients.items()}
+    with clients["files"].open("files") as ours, clients["stream"].open("stream") as theirs:
+        assert next(ours.parts).startswith(":") and next(theirs.parts).startswith(":")
+        for tool, stream in (("files", ours), ("stream", theirs)):
+            clients[tool].visitor.consent_through(questions[tool].url)
+            assert text_of(stream.last()) == "done"
 
 
 SSE_REFUSALS = {
@@ -91,18 +96,20 @@ SSE_REFUSALS = {
 ANSWERS = {"JSON": good, "an event": as_event(good), "an event behind others": before(good, PROGRESS)}
 
 
+@pytest.mark.parametrize("count", [10, 100_000], ids=["short", "long"])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 @pytest.mark.parametrize("refusal", SSE_REFUSALS.values(), ids=SSE_REFUSALS.keys())
-def test_a_call_is_held_and_goes_through_in_every_form_of_answer(scene, plain, refusal, answer):
+def test_a_call_is_held_and_goes_through_in_every_form_of_answer(scene, plain, refusal, answer, count):
     judge = guard(scene, refusal, answer=answer)
-    question, _ = ask(plain)
-    with plain.open("files", id=8) as held:
+    arguments = {"text": "x" * count}
+    question, _ = ask(plain, arguments=arguments)
+    with plain.open("files", arguments, id=8) as held:
         # What the upstream sent ahead of its refusal was passed on before; it comes again with the answer.
         plain.visitor.consent_through(question.url)
         messages = list(held.messages())
     assert text_of(messages[-1]) == "done" and messages[-1]["id"] == 8
     assert [one for one in messages[:-1] if one != PROGRESS] == []
-    assert len(judge.ran) == 1
+    assert [message(request)["params"]["arguments"] for request in judge.ran] == [arguments]
 
 
 def test_an_unanswered_call_of_another_tool_is_not_held(scene, plain):
@@ -125,6 +132,35 @@ def test_what_needs_no_consent_is_never_held(scene, plain):
     ask(plain)
     assert plain.call("free").status == 200
     assert plain.rpc("tools/list").status == 200
+
+
+@pytest.mark.parametrize("count", [10, 100_000], ids=["short", "long"])
+def test_a_stream_that_ran_before_the_question_was_asked_is_never_sent_again_in_part(scene, plain, count):
+    """Two calls at once: the second is refused when the first was asked about already."""
+    arguments = {"text": "x" * count}
+    judge = guard(scene)
+    first, may_end = threading.Event(), threading.Event()
+
+    async def refuse_late(request, wire):
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + event(PROGRESS))
+        first.set()
+        while not may_end.is_set():
+            await asyncio.sleep(0.01)
+        await wire.write(event(NOT_RUN(request).body.decode()))
+    scene.upstream.on("files", refuse_late)
+    with plain.open("files", arguments) as late:
+        assert late.message() == PROGRESS
+        scene.upstream.on("files", judge)
+        question, _ = ask(plain, arguments=arguments)
+        held = metric(scene.proxies[0], "coatcheck_calls_held_total")
+        may_end.set()
+        wait_until(lambda: metric(scene.proxies[0], "coatcheck_calls_held_total") > held, "the call to be held")
+        plain.visitor.consent_through(question.url)
+        last = late.last()
+    if judge.ran:
+        assert text_of(last) == "done" and message(judge.ran[0])["params"]["arguments"] == arguments
+    else:
+        assert told(last).reason == "consent_given"
 
 
 # Waiting long enough
@@ -285,10 +321,17 @@ def test_what_may_have_run_is_not_run_again(scene, client, wrap):
         client.visitor.consent_through(question.url)
         *others, last = held.messages()
     answer = told(last)
-    assert answer.form == "toolResult" and answer.reason == "consent_given" and "Repeat the call" in answer.text
     assert all(one == PROGRESS for one in others)
     assert len(scene.upstream.calls("files")) == calls + 1 and judge.ran == []
-    assert text_of(client.call("files").json()) == "done"
+    if input:
+        # The protocol's own way to have a call repeated.
+        assert last["result"] == {"resultType": "input_required", "requestState": answer.state}
+        again = {"requestState": answer.state}
+    else:
+        assert answer.form == "toolResult" and answer.reason == "consent_given" and "Repeat the call" in answer.text
+        again = None
+    assert text_of(client.call("files", input=again).json()) == "done"
+    assert len(judge.ran) == 1 and b"requestState" not in judge.ran[0].body
 
 
 def test_an_upstream_that_wants_still_more_is_asked_about_in_the_held_stream(scene, plain):
@@ -323,70 +366,3 @@ def test_an_answer_that_is_no_message_ends_the_stream_with_an_error(scene, plain
         plain.visitor.consent_through(question.url)
         last = held.last()
     assert last["id"] == 5 and last["error"]["data"]["reason"] == "upstream_broken", last
-
-
-# Announcing (2025-11-25)
-
-@pytest.fixture
-def streams(scene):
-    yield SessionStreams(scene.upstream)
-    scene.upstream.on_method("GET")
-
-
-def listening(streams: SessionStreams, client: Client, count: int = 1):
-    stream = client.listen()
-    wait_until(lambda: len(streams.wires[client.session]) >= count, "the stream to be open")
-    return stream
-
-
-MARK = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "mark"}}
-
-
-def test_completion_is_announced_to_the_session_that_was_asked(scene, streams):
-    guard(scene)
-    asked = scene.client(LEGACY, URL_MODE)
-    others = [Client(asked.visitor, LEGACY, URL_MODE), scene.client(LEGACY, URL_MODE)]
-    with listening(streams, asked) as one, listening(streams, others[0]) as same_user, listening(streams, others[1]) as stranger:
-        question, _ = ask(asked)
-        asked.visitor.consent_through(question.url)
-        assert one.message() == {"jsonrpc": "2.0", "method": "notifications/elicitation/complete", "params": {"elicitationId": question.elicitation}}
-        for client, stream in zip([asked] + others, [one, same_user, stranger]):
-            streams.send(client.session, MARK)
-            assert stream.message() == MARK
-
-
-def test_completion_is_announced_on_one_stream_of_a_session_only(scene, streams):
-    guard(scene)
-    client = scene.client(LEGACY, URL_MODE)
-    with listening(streams, client) as first, listening(streams, client, 2) as second:
-        question, _ = ask(client)
-        client.visitor.consent_through(question.url)
-        assert second.message()["params"] == {"elicitationId": question.elicitation}
-        streams.send(client.session, MARK)
-        assert first.message() == MARK and second.message() == MARK
-
-
-def test_every_question_is_announced_under_its_own_name(scene, streams):
-    guard(scene)
-    guard(scene, refuse(403, 'Bearer error="insufficient_scope", scope="mail.read"'), tool="mail")
-    client = scene.client(LEGACY, URL_MODE)
-    with listening(streams, client) as stream:
-        files, mail = ask(client)[0], ask(client, "mail")[0]
-        for question in (mail, files):
-            client.visitor.consent_through(question.url)
-            assert stream.message()["params"] == {"elicitationId": question.elicitation}
-
-
-@pytest.mark.parametrize("case", ["declined", "told in words", "asked as 2026"])
-def test_nothing_is_announced_that_was_not_asked_or_not_given(scene, streams, case):
-    guard(scene)
-    client = scene.client(LEGACY, {} if case == "told in words" else URL_MODE)
-    with listening(streams, client) as stream:
-        asker = Client(client.visitor, MODERN, URL_MODE) if case == "asked as 2026" else client
-        question, _ = ask(asker)
-        if case == "declined":
-            client.visitor.decide(question.url, "decline")
-        else:
-            client.visitor.consent_through(question.url)
-        streams.send(client.session, MARK)
-        assert stream.message() == MARK

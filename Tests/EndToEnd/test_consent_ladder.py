@@ -270,6 +270,43 @@ def test_several_links_of_the_upstream_are_all_asked_for(scene, clients):
     assert all(request["method"] == "elicitation/create" and request["params"]["mode"] == "url" for request in requests.values())
 
 
+# Where no other token is to be had
+
+CLAIMED = refuse(401, "Bearer error=\"insufficient_claims\", claims=\"" + CLAIMS.replace('"', '\\"') + '"')
+
+
+def test_scopes_named_with_a_refused_token_are_asked_for_however_often_it_is_sent(scene):
+    scene.upstream.on("read", Guarded("files.read", refuse(401, 'Bearer error="invalid_token", scope="mcp.use files.read"')))
+    client = scene.client(MODERN)
+    for _ in range(3):
+        question = told(client.call("read"))
+        assert question.reason == "consent_required" and question.data["scopes"] == ["mcp.use", "files.read"]
+    client.visitor.consent_through(question.url)
+    assert client.call("read").json()["result"]["content"][0]["text"] == "done"
+
+
+@pytest.mark.parametrize("case", ["none was given", "it is dead"])
+def test_claims_that_no_refresh_can_bring_are_asked_of_the_user(scene, case):
+    provider = scene.provider
+    scene.upstream.on("read", judge := Guarded(None, CLAIMED))
+    plain = type(provider).tokens
+    if case == "none was given":
+        provider.tokens = lambda *args: {name: value for name, value in plain(provider, *args).items() if name != "refresh_token"}
+    else:
+        provider.refresh_mode = "invalid_grant"
+    try:
+        client = scene.client(MODERN)
+        question = told(client.call("read"))
+        assert question.reason == "consent_required", question
+        client.visitor.consent_through(question.url)
+        assert json.loads(provider.authorizations[-1]["claims"])["access_token"]["acrs"]["value"] == "c1"
+    finally:
+        provider.refresh_mode = "ok"
+        provider.__dict__.pop("tokens", None)
+    judge.open = True
+    assert client.call("read").json()["result"]["content"][0]["text"] == "done"
+
+
 # The link
 
 @pytest.mark.parametrize("kind", FORMS)

@@ -81,7 +81,7 @@ def test_a_retry_before_consent_is_asked_anew_with_another_state(scene, client):
     assert len(set(states)) == len(set(urls)) == 4
 
 
-@pytest.mark.parametrize("responses", [None, {}, ACCEPTED, {CONSENT_INPUT: "x"}, {CONSENT_INPUT: {"action": "granted"}}])
+@pytest.mark.parametrize("responses", [None, {}, ACCEPTED, {CONSENT_INPUT: "x"}])
 def test_what_the_client_says_about_our_request_proves_nothing_and_stays_here(scene, client, responses):
     scene.upstream.on("files", NEEDS_FILES)
     question = told(client.call("files"))

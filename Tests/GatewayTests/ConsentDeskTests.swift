@@ -37,17 +37,28 @@ import Testing
     #expect(desk.answered(hash(2), .granted) == nil)
   }
 
-  @Test func `an answer closes all questions about that server, and none about others`() {
+  @Test func `a yes answers all questions about that server, and none about others`() {
     let desk = ConsentDesk(lifetime: .seconds(600))
     desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
     desk.asked(hash(2), Self.ask(Self.subject(Self.alice, "mail")))
     desk.asked(hash(3), Self.ask(Self.subject(Self.alice, route: 1)))
     desk.asked(hash(4), Self.ask(Self.subject(Self.bob)))
-    _ = desk.answered(hash(1), .declined)
+    let answered = desk.answered(hash(1), .granted)
+    #expect(answered.map { Set($0.all) } == [hash(1), hash(2)])
     #expect(!desk.isOpen(Self.subject(Self.alice, "mail"), now: noon))
     #expect(desk.isOpen(Self.subject(Self.alice, route: 1), now: noon))
     #expect(desk.isOpen(Self.subject(Self.bob), now: noon))
-    // The link of the other question still tells that nobody used it.
+    #expect(desk.state(of: hash(2), user: Self.alice, now: noon) == .granted)
+    #expect(desk.state(of: hash(3), user: Self.alice, now: noon) == .pending)
+  }
+
+  @Test func `a no answers its own question alone`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    desk.asked(hash(2), Self.ask(Self.subject(Self.alice, "mail")))
+    #expect(desk.answered(hash(1), .declined)?.all == [hash(1)])
+    #expect(!desk.isOpen(Self.subject(Self.alice), now: noon))
+    #expect(desk.isOpen(Self.subject(Self.alice, "mail"), now: noon))
     #expect(desk.state(of: hash(2), user: Self.alice, now: noon) == .pending)
   }
 
@@ -231,7 +242,7 @@ import Testing
 
 @Suite struct ConsentCodecTests {
   static let consent = SignInAttempt.Consent(
-    session: hash(1), user: Bytes32(2, 0, 0, 0), routeIndex: 3, scopes: ["a", "b"], claims: "{}",
+    session: hash(1), user: Bytes32(2, 0, 0, 0), route: "/mcp3", scopes: ["a", "b"], claims: "{}",
     acrValues: ["mfa"], maxAge: 60, prompt: "consent", tool: "send \u{1F4E7}", ask: hash(4), isWhole: true)
 
   @Test func `a link's meaning comes back`() throws {

@@ -8,7 +8,7 @@ import Wire
 @Suite struct DenialTests {
   static let question = ConsentQuestion(
     consent: SignInAttempt.Consent(
-      session: hash(1), user: Bytes32(1, 0, 0, 0), routeIndex: 0, scopes: ["a", "b"], claims: nil,
+      session: hash(1), user: Bytes32(1, 0, 0, 0), route: "/mcp0", scopes: ["a", "b"], claims: nil,
       acrValues: [], maxAge: nil, prompt: nil),
     server: "Files", id: "x", url: "https://proxy.test/auth/continue?i=x")
 

@@ -101,5 +101,5 @@ func makeSnapshot(
   let user = UserKey(issuer: "https://idp.test", subject: "user-\(number)")
   return SessionSnapshot(
     hash: hash(number), user: user, userDigest: user.digest, createdAt: noon, lastSeen: lastSeen,
-    generation: generation, credentials: credentials, needsSignIn: false)
+    generation: generation, credentials: credentials)
 }

@@ -18,7 +18,7 @@ import Testing
   private func isTaken(_ session: Session?) -> Bool {
     guard let session else { return false }
     return session.tokens[.files] == nil && session.grantedScopes == ["openid", "read"]
-      && session.extraScopes == [.files: ["admin"], .tools: ["write"]]
+      && session.extraScopes == [.files: ["admin"], .tools: ["write"]] && session.withheldScopes == ["write"]
       && session.tokens[.tools]?.secret == Secret("initial") && session.refreshToken == Secret("first")
   }
 
@@ -135,6 +135,18 @@ import Testing
     scene.clock.advance(by: .seconds(1))
     let result = await fresh.signIn(scene.grant(), replacing: old)
     #expect(result.session.extraScopes == [.files: ["write"], .tools: ["write"]])
+  }
+
+  @Test func `are withheld until they are agreed to again`() async {
+    let scene = AuthorityScene()
+    let first = await signIn(scene)
+    await scene.authority.revoke(["admin"], of: .files, for: .alice)
+    var other = scene.grant()
+    other.extraScopes = [.files: ["more"]]
+    let second = await scene.authority.signIn(other, replacing: first)
+    #expect(second.session.withheldScopes == ["admin"])
+    other.extraScopes = [.files: ["admin"]]
+    #expect(await scene.authority.signIn(other, replacing: second.ticket.hash).session.withheldScopes == [])
   }
 }
 

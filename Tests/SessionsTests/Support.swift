@@ -189,8 +189,8 @@ extension Session {
         claims: #"{"dept":"7"}"#), createdAt: now, lastSeenAt: now, authTime: now,
       idToken: Secret("id-token-canary"),
       refreshToken: Secret("refresh-token-canary"), grantedScopes: ["openid", "profile"],
-      tokens: [.tools: token, .files: token], extraScopes: [.files: ["write"]], sid: sid,
-      loginHint: "hint-canary",
+      tokens: [.tools: token, .files: token], extraScopes: [.files: ["write"]], withheldScopes: ["erase"],
+      sid: sid, loginHint: "hint-canary",
       state: .active, generation: 1)
   }
 }
@@ -208,7 +208,9 @@ func expectSame(_ a: Session?, _ b: Session, sourceLocation: SourceLocation = #_
   #expect(a.lastSeenAt == b.lastSeenAt && a.authTime == b.authTime, sourceLocation: sourceLocation)
   #expect(a.idToken == b.idToken && a.refreshToken == b.refreshToken, sourceLocation: sourceLocation)
   #expect(a.grantedScopes == b.grantedScopes && a.tokens == b.tokens, sourceLocation: sourceLocation)
-  #expect(a.extraScopes == b.extraScopes && a.sid == b.sid, sourceLocation: sourceLocation)
+  #expect(
+    a.extraScopes == b.extraScopes && a.withheldScopes == b.withheldScopes, sourceLocation: sourceLocation)
+  #expect(a.sid == b.sid, sourceLocation: sourceLocation)
   #expect(a.loginHint == b.loginHint && a.state == b.state, sourceLocation: sourceLocation)
   #expect(a.generation == b.generation, sourceLocation: sourceLocation)
 }

@@ -91,18 +91,26 @@ final class ConsentDesk: Sendable {
     }
   }
 
-  /// Notes the answer to a question. Other questions about the same server are closed too: calls that come again go
-  /// upstream and are asked about anew if they must.
+  /// Notes the answer to a question. With a yes, the person's other questions about the same server count as answered too: one
+  /// consent may serve them all, and what it does not serve is asked about anew.
   ///
-  /// - Returns: the question.
-  func answered(_ id: TicketHash, _ state: State) -> Ask? {
+  /// - Returns: the question, and all that are answered now.
+  func answered(_ id: TicketHash, _ state: State) -> (ask: Ask, all: [TicketHash])? {
     table.withLock { table in
-      guard var ask = table.asks[id] else { return nil }
-      ask.state = state
-      table.asks[id] = ask
-      let (user, route) = (ask.subject.user, ask.subject.route)
-      table.newest = table.newest.filter { $0.key.user != user || $0.key.route != route }
-      return ask
+      guard let ask = table.asks[id] else { return nil }
+      var all = [id]
+      if state == .granted {
+        let (user, route) = (ask.subject.user, ask.subject.route)
+        all += table.asks.keys.filter { other in
+          guard other != id, let known = table.asks[other] else { return false }
+          return known.state == .pending && known.subject.user == user && known.subject.route == route
+        }
+        table.newest = table.newest.filter { $0.key.user != user || $0.key.route != route }
+      } else if table.newest[ask.subject] == id {
+        table.newest[ask.subject] = nil
+      }
+      for other in all { table.asks[other]?.state = state }
+      return (ask, all)
     }
   }
 

@@ -18,6 +18,7 @@ extension DataLoop {
       // A claims challenge is tried without the person first (CAE): often the refresh alone brings what is wanted. Only where
       // it was refused before: otherwise the tool may have run.
       call.hasReplayed = true
+      call.demand = need
       metrics.replays &+= 1
       return obtainToken(x, call, slot: slot, rejected: call.credential?.token, claims: need.claims)
     }
@@ -51,7 +52,7 @@ extension DataLoop {
     guard let session = call.session?.snapshot else { throw .loginRequired }
     let tool = toolName(x, call)
     var consent = SignInAttempt.Consent(
-      session: session.hash, user: session.userDigest, routeIndex: route.index, scopes: need.scopes,
+      session: session.hash, user: session.userDigest, route: route.path, scopes: need.scopes,
       claims: need.claims, acrValues: need.acrValues, maxAge: need.maxAge, prompt: nil, tool: tool)
     var link: String?
     switch route.consent.treatment(of: need) {
@@ -163,7 +164,10 @@ extension DataLoop {
 
   private func toolSubject(_ x: Exchange, _ call: Call, _ route: Route) -> ToolScopes.Subject {
     var (method, name) = calledParts(x, call)
-    if call.message == nil {
+    if let message = call.message, call.kept == nil {
+      // What was cut off must not pass for another name.
+      name = x.withBody { body, _ in message.nameBytes(body, limit: ToolScopes.maxToolBytes) }
+    } else if call.message == nil {
       // The body is too long to be looked into: the fields repeat it, and the server compares them.
       if case .once(let range) = call.headers.method { method = x.requestBytes.array(range) }
       if case .once(let range) = call.headers.name {

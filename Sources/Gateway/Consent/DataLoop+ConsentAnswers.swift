@@ -44,7 +44,7 @@ extension DataLoop {
 
   /// Whether the client understands the very form in which the upstream asks: then that passes untouched.
   func understands(_ need: ConsentNeed, _ x: Exchange, _ call: Call) -> Bool {
-    guard need.source == .elicitation else { return false }
+    guard need.isElicitation else { return false }
     switch rung(x, call) {
     case .urlElicitation: return need.code == "-32042"
     case .inputRequired: return need.code == "input_required"
@@ -55,7 +55,7 @@ extension DataLoop {
   /// An upstream's own elicitation in the form of the revision that the client speaks; nil where none is needed. Its links stay as
   /// they are: they are between the upstream and the person.
   func bridged(_ need: ConsentNeed, _ x: Exchange, _ call: Call) -> [UInt8]? {
-    guard need.source == .elicitation, need.code == "-32042", call.isModern, rung(x, call) == .inputRequired,
+    guard need.isElicitation, need.code == "-32042", call.isModern, rung(x, call) == .inputRequired,
       let first = need.links.first, let state = makeRequestState(x, call), let route = call.route
     else { return nil }
     let message = ConsentMessage.text(

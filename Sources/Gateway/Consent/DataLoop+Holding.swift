@@ -15,6 +15,7 @@ struct HeldCall {
   let exchange: Exchange
   let route: Int
   let user: Bytes32
+  let subject: ConsentDesk.Subject
   let need: ConsentNeed
   let until: MonotonicTime
 }
@@ -22,11 +23,12 @@ struct HeldCall {
 /// What became of a question, told to every loop.
 struct ConsentOutcome: Sendable {
   var user: Bytes32
-  var route: Int
+  /// nil: the route is gone from the configuration.
+  var route: Int?
   var state: ConsentDesk.State
-  /// The question, and the MCP session to be told.
+  /// The question and its link; nil for a page that was sent to the provider at once.
   var ask: TicketHash?
-  var mcpSession: Bytes32?
+  var asked: ConsentDesk.Ask?
 }
 
 extension DataLoop {
@@ -51,11 +53,12 @@ extension DataLoop {
   }
 
   func hold(_ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed) {
-    guard let user = call.session?.snapshot.userDigest else { return deny(x, call, .loginRequired) }
+    guard let session = call.session?.snapshot else { return deny(x, call, .loginRequired) }
     metrics.callsHeld &+= 1
     call.phase = .held
     held[call.requestID] = HeldCall(
-      exchange: x, route: route.index, user: user, need: need, until: loop.now + shared.hold)
+      exchange: x, route: route.index, user: session.userDigest, subject: subject(x, call, route, session),
+      need: need, until: loop.now + shared.hold)
     guard !x.isLocalStream else { return }
     let crossOrigin = shared.crossOrigin.lines(for: call.evidence.origin)
     let requestID = call.requestID
@@ -71,10 +74,12 @@ extension DataLoop {
     }
   }
 
-  /// A question was answered: held calls of that person to that server go on, and the MCP session that waits hears of it.
+  /// A question was answered. With yes, all held calls of that person to that server go on, since one consent may serve several,
+  /// and the MCP session that waits hears of it. With no, only what was asked about ends.
   func settled(_ outcome: ConsentOutcome) {
     if outcome.state == .granted { announce(outcome) }
     for (id, entry) in held where entry.user == outcome.user && entry.route == outcome.route {
+      guard outcome.state == .granted || entry.subject == outcome.asked?.subject else { continue }
       held[id] = nil
       guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held else {
         continue
@@ -92,6 +97,7 @@ extension DataLoop {
     }
     metrics.callsReplayed &+= 1
     call.hasReplayed = false
+    call.demand = nil
     call.credential = nil
     call.session = nil
     askForSession(x, call, ticket)
@@ -118,7 +124,8 @@ extension DataLoop {
   /// Held calls that have nothing to wait for any more are told why.
   func endHolds(with denial: Denial, where isOver: (Call) -> Bool = { _ in true }) {
     for (id, entry) in held {
-      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held, isOver(call)
+      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held,
+        isOver(call)
       else { continue }
       held[id] = nil
       deny(entry.exchange, call, denial)
@@ -129,7 +136,8 @@ extension DataLoop {
 
   /// `notifications/elicitation/complete` (MCP 2025-11-25) on the session's own stream, if it is on this loop.
   private func announce(_ outcome: ConsentOutcome) {
-    guard let ask = outcome.ask, let key = outcome.mcpSession, let id = shared.mcpSessions.stream(of: key),
+    guard let ask = outcome.ask, let key = outcome.asked?.mcpSession,
+      let id = shared.mcpSessions.stream(of: key),
       let x = sessionStreams[id], let call = x.context as? Call, call.requestID == id
     else { return }
     let message = Elicitation.complete(elicitationID: ConsentQuestion.elicitationID(ask))

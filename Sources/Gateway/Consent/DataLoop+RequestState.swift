@@ -19,7 +19,7 @@ extension DataLoop {
     let input = call.upstreamInput
     guard input?.isComplete != false else { return nil }
     let state = RequestState(
-      id: RandomBytes.token(bits: 128), user: user, route: route.index, call: digest,
+      user: user, route: route.identity, call: digest,
       expiresAt: Timestamp.now() + shared.linkLifetime, upstreamState: input?.requestState,
       upstreamResponses: input?.inputResponses)
     guard state.fits else { return nil }
@@ -60,7 +60,7 @@ extension DataLoop {
       let plain = try? shared.stateSealer.open(sealed, for: Self.place),
       let state = RequestState(encoded: plain)
     else { return .badRequestState(.malformed) }
-    if let problem = state.problem(user: user, route: route.index, call: digest, now: Timestamp.now()) {
+    if let problem = state.problem(user: user, route: route.identity, call: digest, now: Timestamp.now()) {
       return .badRequestState(problem)
     }
     if input.inputResponses.map(RequestState.isDeclined) == true, let session = call.session?.snapshot {

@@ -19,7 +19,8 @@ struct KeptCall: Sendable, Equatable {
 
   /// The call of an exchange whose body is held; nil when it is too long.
   init?(_ x: Exchange, route: Route, maxBody: Int) {
-    guard x.canReplay, x.bodyCount <= maxBody else { return nil }
+    // No cookie is kept, so where the upstream gets some it would be another call.
+    guard x.canReplay, x.bodyCount <= maxBody, route.passCookies.isEmpty else { return nil }
     self.route = route.path
     body = x.withBody { $0.array($1) }
     let count = body.count

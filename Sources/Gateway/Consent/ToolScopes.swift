@@ -32,7 +32,10 @@ final class ToolScopes: Sendable {
   private let configured: [Subject: [String]]
   private let learned = Locked<[Subject: Learned]>([:])
   private let capacity: Int
-  private static let maxToolBytes = 128
+  /// The longest name for which scopes are learned, in bytes.
+  static let maxLearnedBytes = 128
+  /// The longest name that is compared with configured ones, in bytes.
+  static let maxToolBytes = 4096
   /// Scopes that are learned for one tool.
   private static let maxScopes = 32
 
@@ -60,7 +63,7 @@ final class ToolScopes: Sendable {
 
   /// Learns from a demand. Returns the entry when it is new or larger, to be stored.
   func learn(_ subject: Subject, scopes: [String], now: Timestamp) -> Learned? {
-    guard !scopes.isEmpty, subject.tool.utf8.count <= Self.maxToolBytes else { return nil }
+    guard !scopes.isEmpty, subject.tool.utf8.count <= Self.maxLearnedBytes else { return nil }
     return learned.withLock { table in
       let known = table[subject]
       let union = Array(ScopeList.union(known?.scopes ?? [], scopes).prefix(Self.maxScopes))

@@ -6,22 +6,49 @@ internal import Sessions
 
 // What became of a question, and who is told: held calls, MCP sessions, pages that wait, and the page that fetches its call's answer.
 extension ControlPlane {
-  /// Tells everybody who waits: held calls, MCP sessions, pages.
-  func settle(_ consent: SignInAttempt.Consent, _ state: ConsentDesk.State) {
-    let asked = consent.ask.flatMap { desk.answered($0, state) }
-    homes.settled(
-      ConsentOutcome(
-        user: consent.user, route: consent.routeIndex, state: state, ask: consent.ask,
-        mcpSession: asked?.mcpSession))
-    guard let ask = consent.ask else { return }
-    for waiter in pagesWaiting.removeValue(forKey: ask) ?? [] { waiter.resume() }
+  /// The route that a consent is for; nil when it is gone from the configuration: links and attempts outlive this process.
+  func route(of consent: SignInAttempt.Consent) -> Route? { routes.all.first { $0.path == consent.route } }
+
+  /// Counts a round that the person completed.
+  func noteRound(_ consent: SignInAttempt.Consent, user: UserKey) {
+    guard let route = route(of: consent) else { return }
+    rounds.completed(
+      user: user.digest, route: route, tool: consent.tool, scopes: consent.scopes, at: clock())
   }
 
-  /// The person said no, here or at the provider.
-  func declined(_ consent: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest) {
+  /// Tells everybody who waits: held calls, MCP sessions, pages.
+  func settle(_ consent: SignInAttempt.Consent, _ state: ConsentDesk.State) {
+    let answered = consent.ask.flatMap { desk.answered($0, state) }
+    homes.settled(
+      ConsentOutcome(
+        user: consent.user, route: route(of: consent)?.index, state: state, ask: consent.ask,
+        asked: answered?.ask))
+    for ask in answered?.all ?? [] {
+      for waiter in pagesWaiting.removeValue(forKey: ask) ?? [:] { waiter.value.resume() }
+    }
+  }
+
+  /// The person said no, here or at the provider: what was kept is not sent any more.
+  func declined(_ consent: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest) async {
     metrics.consentsDeclined += 1
     log.consentDeclined(user, scopes: consent.scopes, requestID: request.requestID)
     settle(consent, .declined)
+    guard let ask = consent.ask else { return }
+    do { _ = try await store.take(.keptCall, ask, owner: user, now: clock()) } catch {
+      metrics.storeErrors += 1
+      log.storeFailed("\(error)")
+    }
+  }
+
+  /// Forgets what waits for a person: at sign-out, and when somebody else came back from the provider.
+  func dropPending(of user: UserKey) async {
+    desk.forget(user: user.digest)
+    // What is on its way to the store is in it before it is thrown away.
+    for task in Array(recordsBeingKept.values) { await task.value }
+    do { try await store.discard(.keptCall, owner: user) } catch {
+      metrics.storeErrors += 1
+      log.storeFailed("\(error)")
+    }
   }
 
   /// `GET /auth/continue?i=` by a script: `{"state":"pending"}` and so on; with `wait` in seconds the answer may take that long.
@@ -46,19 +73,22 @@ extension ControlPlane {
   private static let maxPagesWaiting = 1000
 
   private func waitForAnswer(_ key: TicketHash, atMost limit: Duration) async {
-    guard pagesWaiting.count < Self.maxPagesWaiting else { return }
+    guard pagesWaiting.values.reduce(0, { $0 + $1.count }) < Self.maxPagesWaiting else { return }
     let loop = loop
+    lastWaiter += 1
+    let id = lastWaiter
     await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
-      pagesWaiting[key, default: []].append(waiter)
+      pagesWaiting[key, default: [:]][id] = waiter
       Task {
         try? await loop.sleep(for: limit)
-        self.stopWaiting(key)
+        self.stopWaiting(key, id)
       }
     }
   }
 
-  private func stopWaiting(_ key: TicketHash) {
-    for waiter in pagesWaiting.removeValue(forKey: key) ?? [] { waiter.resume() }
+  private func stopWaiting(_ key: TicketHash, _ id: UInt64) {
+    pagesWaiting[key]?.removeValue(forKey: id)?.resume()
+    if pagesWaiting[key]?.isEmpty == true { pagesWaiting[key] = nil }
   }
 
   /// Hands out a kept call, once, after its question was answered with yes.

@@ -37,10 +37,13 @@ struct Continuation: Sendable, Hashable {
 extension ControlPlane {
   /// Links that are open for one person: more are of no use to anybody.
   private static let linksPerUser = 64
+  /// Records on their way to the store. Beyond that the store is too slow: kept calls hold memory, and come last.
+  private static let maxCallsBeingKept = 256
+  private static let maxRecordsBeingKept = 4096
 
   /// Keeps a link's meaning. Whoever follows the link waits until that is done.
   func keep(_ continuation: Continuation, id: String, owner: UserKey) async {
-    guard let key = TicketHash(id) else { return }
+    guard let key = TicketHash(id), recordsBeingKept.count < Self.maxRecordsBeingKept else { return }
     var record = SingleUseRecord(
       kind: .continuation, key: key, owner: owner, payload: continuation.encoded(),
       expiresAt: clock() + policy.linkLifetime)
@@ -50,7 +53,7 @@ extension ControlPlane {
 
   /// Keeps a refused call until its answer is fetched. Whoever fetches it waits until that is done.
   func keep(_ call: KeptCall, id: String, owner: UserKey) async {
-    guard let key = TicketHash(id) else { return }
+    guard let key = TicketHash(id), recordsBeingKept.count < Self.maxCallsBeingKept else { return }
     var record = SingleUseRecord(
       kind: .keptCall, key: key, owner: owner, payload: call.encoded(),
       expiresAt: clock() + policy.linkLifetime)
@@ -89,10 +92,9 @@ extension ControlPlane {
       case .missing: return linkDead(request, desk.state(of: key, user: session.user.digest, now: clock()))
       case .foreign: return linkForeign(request)
       case .taken(let payload):
-        guard let continuation = Continuation(encoded: payload),
-          routes.all.indices.contains(continuation.consent.routeIndex)
+        guard let continuation = Continuation(encoded: payload), let route = route(of: continuation.consent)
         else { return linkDead(request, nil) }
-        return question(continuation, id: id, session, request)
+        return question(continuation, id: id, route, session, request)
       }
     } catch {
       return storeFailed(error, request)
@@ -100,11 +102,11 @@ extension ControlPlane {
   }
 
   private func question(
-    _ continuation: Continuation, id: String, _ session: Session, _ request: OwnRequest
+    _ continuation: Continuation, id: String, _ route: Route, _ session: Session, _ request: OwnRequest
   ) -> OwnResponse {
     let consent = continuation.consent
     let page = ConsentPage(
-      server: routes.all[consent.routeIndex].consent.server, tool: consent.tool,
+      server: route.consent.server, tool: consent.tool,
       scopes: consent.isWhole ? [] : consent.scopes,
       isStepUp: consent.scopes.isEmpty && continuation.upstreamLink == nil, isWhole: consent.isWhole,
       user: session.profile.name ?? session.profile.username ?? session.user.subject,
@@ -163,11 +165,12 @@ extension ControlPlane {
     case "continue" where continuation.upstreamLink == nil:
       return await ask(consent, of: session, returnTo: returnTo, request)
     case "done" where continuation.upstreamLink != nil:
-      // Whether the upstream has what it needs now, it alone knows: the call goes there again.
+      // Whether the upstream has what it needs now, it alone knows: the call goes there again, so often and no more.
+      noteRound(consent, user: session.user)
       settle(consent, .granted)
       return .seeOther(returnTo)
     default:
-      declined(consent, user: session.user, request)
+      await declined(consent, user: session.user, request)
       return declinedPage(request)
     }
   }
@@ -190,9 +193,7 @@ extension ControlPlane {
   private func ask(
     _ consent: SignInAttempt.Consent, of session: Session, returnTo: String, _ request: OwnRequest
   ) async -> OwnResponse {
-    guard routes.all.indices.contains(consent.routeIndex),
-      let slot = routes.all[consent.routeIndex].credentialSlot
-    else { return linkDead(request, nil) }
+    guard let slot = route(of: consent)?.credentialSlot else { return linkDead(request, nil) }
     let holder = await askersSession(consent, user: session.user) ?? session
     let granted = ScopeList.union(holder.grantedScopes, slots.scopes(of: holder, slot: slot))
     let need = ConsentNeed(

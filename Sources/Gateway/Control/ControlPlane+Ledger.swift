@@ -60,8 +60,8 @@ extension ControlPlane {
 
   /// Enters a consent that was given.
   func enter(_ consent: SignInAttempt.Consent, user: UserKey) async {
-    guard routes.all.indices.contains(consent.routeIndex), !consent.scopes.isEmpty else { return }
-    let given = GivenConsent(route: routes.all[consent.routeIndex], consent: consent, at: clock())
+    guard let route = route(of: consent), !consent.scopes.isEmpty else { return }
+    let given = GivenConsent(route: route, consent: consent, at: clock())
     let note = Note(
       kind: .consent, owner: user, key: given.key,
       payload: JSONValue.object(given.note).serializedBytes(), updatedAt: given.at)

@@ -60,21 +60,28 @@ extension ControlPlane {
         settle(consent, .declined)
       }
     }
-    let grant = slots.grant(
-      arrival, user: user, previous: holder, consentSlot: consentSlot(arrival.attempt))
-    let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
-    if let gone = result.previous, result.userChanged { await homes.forget(gone.hash) }
-    if case .consent(let consent) = arrival.attempt.purpose, isConsent {
-      metrics.consentsGranted += 1
-      // The attempt may be older than this process, and its route gone from the configuration.
-      if routes.all.indices.contains(consent.routeIndex) {
-        rounds.completed(
-          user: user.digest, route: routes.all[consent.routeIndex], tool: consent.tool,
-          scopes: consent.scopes,
-          at: clock())
+    let slot = consentSlot(arrival.attempt)
+    let grant = slots.grant(arrival, user: user, previous: holder, consentSlot: slot)
+    // A browser that gave consent for another session of its user keeps its own; the other session keeps its ticket, too, since
+    // nobody is there to take a new one.
+    let isElsewhere = isConsent && previous.session?.user == user && previous.session?.hash != replaced
+    var ticket: Ticket?
+    if isElsewhere, let holder {
+      _ = await authority.extend(holder.hash, with: grant)
+    } else {
+      let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
+      if let gone = result.previous, result.userChanged {
+        await homes.forget(gone.hash)
+        await dropPending(of: gone.user)
       }
+      ticket = result.ticket
+    }
+    if case .consent(var consent) = arrival.attempt.purpose, isConsent {
       let narrowed = slots.narrowed(arrival, previous: holder)
       if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
+      metrics.consentsGranted += 1
+      noteRound(consent, user: user)
+      consent.scopes = slots.granted(of: consent, arrival, slot: slot)
       log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
       await enter(consent, user: user)
       // Last: whoever hears of it finds the new session.
@@ -86,9 +93,7 @@ extension ControlPlane {
     }
     let response = OwnResponse.seeOther(arrival.attempt.returnTo)
       .adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))
-    // A browser that gave consent for another session of its user keeps its own.
-    if isConsent, let own = previous.session, own.user == user, own.hash != replaced { return response }
-    return response.adding("Set-Cookie", cookies.session(Secret(result.ticket.reveal())))
+    return ticket.map { response.adding("Set-Cookie", cookies.session(Secret($0.reveal()))) } ?? response
   }
 
   /// The session whose call asked for the consent: an MCP client's is often another one than that of the browser in which its
@@ -102,10 +107,8 @@ extension ControlPlane {
   }
 
   private func consentSlot(_ attempt: SignInAttempt) -> Int? {
-    guard case .consent(let consent) = attempt.purpose, routes.all.indices.contains(consent.routeIndex) else {
-      return nil
-    }
-    return routes.all[consent.routeIndex].credentialSlot
+    guard case .consent(let consent) = attempt.purpose else { return nil }
+    return route(of: consent)?.credentialSlot
   }
 
   // MARK: Failures
@@ -144,10 +147,10 @@ extension ControlPlane {
   private func refused(_ error: String, _ attempt: SignInAttempt, _ request: OwnRequest) async -> OwnResponse
   {
     let isConsent = attempt.purpose != .signIn
-    if case .consent(let consent) = attempt.purpose, let session = await currentSession(request).session,
-      session.user.digest == consent.user
+    if error == "access_denied", case .consent(let consent) = attempt.purpose,
+      let session = await currentSession(request).session, session.user.digest == consent.user
     {
-      declined(consent, user: session.user, request)
+      await declined(consent, user: session.user, request)
     } else if !isConsent {
       metrics.signInFailures += 1
     }

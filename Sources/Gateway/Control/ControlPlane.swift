@@ -30,7 +30,8 @@ actor ControlPlane {
   /// Links and kept calls on their way to the store: whoever follows one at once waits for that.
   var recordsBeingKept: [TicketHash: Task<Void, Never>] = [:]
   /// Pages that wait for the answer to a question.
-  var pagesWaiting: [TicketHash: [CheckedContinuation<Void, Never>]] = [:]
+  var pagesWaiting: [TicketHash: [UInt64: CheckedContinuation<Void, Never>]] = [:]
+  var lastWaiter: UInt64 = 0
   /// Counted where no actor is at hand: by the refresher and the store's callback.
   let counters: Locked<ControlMetrics>
   let homes: LoopDirectory
@@ -127,11 +128,28 @@ actor ControlPlane {
 
   /// A token for one slot; all who ask while a refresh runs share it.
   ///
-  /// - Parameter rejected: a token that the upstream refused, so that it is not handed out again.
-  func token(for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil) async -> TokenReply {
-    switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims) {
+  /// - Parameters:
+  ///   - rejected: a token that the upstream refused, so that it is not handed out again.
+  ///   - needed: scopes without which the token is of no use. No exchange is asked for one that would lack them: the person is
+  ///     asked first.
+  func token(
+    for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil, needed: [String] = []
+  ) async -> TokenReply {
+    if !needed.isEmpty, slots.slots[slot].exchange != nil,
+      case .found(let session) = await authority.session(for: hash)
+    {
+      let missing = ScopeList.missing(needed, from: slots.wantedScope(of: session, slot: slot))
+      if !missing.isEmpty {
+        return .consentRequired(
+          ConsentNeed(.consent, source: .precheck, code: "pre_consent", scopes: missing))
+      }
+    }
+    return
+      switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims)
+    {
     case .token(_, let session): .token(slots.snapshot(of: session))
-    case .unknownSession, .needsSignIn, .rejectedAgain: .signInRequired
+    case .unknownSession: .signInRequired
+    case .needsSignIn, .rejectedAgain: .noOtherToken
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
     case .transient(let retryAfter, _):
       .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
@@ -143,13 +161,7 @@ actor ControlPlane {
   func end(_ hash: TicketHash) async -> Session? {
     let last = await authority.end(hash)
     await homes.forget(hash)
-    if let last {
-      desk.forget(user: last.user.digest)
-      do { try await store.discard(.keptCall, owner: last.user) } catch {
-        metrics.storeErrors += 1
-        log.storeFailed("\(error)")
-      }
-    }
+    if let last { await dropPending(of: last.user) }
     return last
   }
 }

@@ -10,10 +10,6 @@ struct OwnRequest: Sendable {
   /// The body, at most `OwnEndpoints.maxBodyBytes`.
   var body: [UInt8]
   var evidence: CallerEvidence
-  /// `Referer` reduced to a path of this origin, if it was one.
-  var refererPath: String?
-  /// The client's address, for logs and for limits on attempts.
-  var clientAddress: String
   var requestID: String
 
   /// The first query parameter of that name.

@@ -19,7 +19,8 @@ struct SignInAttempt: Sendable {
     var session: TicketHash
     /// Who asked, as `UserKey.digest`: the same person must come back.
     var user: Bytes32
-    var routeIndex: Int
+    /// Path of the route: its place in the configuration may be another one after a restart.
+    var route: String
     /// What the upstream asked for, without what was granted before.
     var scopes: [String]
     var claims: String?
@@ -116,7 +117,7 @@ extension SignInAttempt.Consent {
     var members: [(String, JSONValue)] = [
       ("session", .string(Base64URL.encode(session.digest.bytes))),
       ("user", .string(Base64URL.encode(user.bytes))),
-      ("route", .number(JSONNumber(routeIndex))), ("scopes", .array(scopes.map { .string($0) })),
+      ("route", .string(route)), ("scopes", .array(scopes.map { .string($0) })),
       ("acr_values", .array(acrValues.map { .string($0) })),
     ]
     if let claims { members.append(("claims", .string(claims))) }
@@ -131,11 +132,11 @@ extension SignInAttempt.Consent {
   init?(json: JSONValue) {
     guard let session = json["session"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }),
       let user = json["user"]?.string.flatMap(Base64URL.decode).flatMap({ Bytes32($0) }),
-      let route = json["route"]?.int64, let scopes = json["scopes"]?.strings,
+      let route = json["route"]?.string, let scopes = json["scopes"]?.strings,
       let acrValues = json["acr_values"]?.strings
     else { return nil }
     self.init(
-      session: TicketHash(digest: session), user: user, routeIndex: Int(route), scopes: scopes,
+      session: TicketHash(digest: session), user: user, route: route, scopes: scopes,
       claims: json["claims"]?.string, acrValues: acrValues,
       maxAge: json["max_age"]?.int64.flatMap { Int(exactly: $0) }, prompt: json["prompt"]?.string,
       tool: json["tool"]?.string,

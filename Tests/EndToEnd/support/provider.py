@@ -24,6 +24,8 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from .server import Answer, Background, Request, Server, Wire
 
 CLIENT_ID = "coatcheck-test"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
 CLIENT_SECRET = "CANARY-client-secret with:odd&chars/%"
 
 NAMES = {"harvey": "Harvey Specter", "kim": "Kim Wexler"}
@@ -98,12 +100,20 @@ class FakeProvider(Server):
         self.refresh_mode = "ok"
         self.refresh_delay: float = 0
         self.code_mode = "ok"
+        # The same for token exchange (RFC 8693).
+        self.exchange_modes: deque[str] = deque()
+        self.exchange_mode = "ok"
+        self.exchange_delay: float = 0
+        self.exchange_seconds: float = 3600
+        # Whether scopes that the user did not agree to in the browser are refused.
+        self.exchange_wants_consent = False
         self.claims_challenge = json.dumps({"access_token": {"acrs": {"essential": True, "value": "c1"}}})
         # What was seen.
         self.count: Counter = Counter()
         self.authorizations: list[dict[str, str]] = []
         self.token_requests: list[dict[str, str]] = []
         self.token_headers: list[Request] = []
+        self.exchanges: list[list[tuple[str, str]]] = []
         self.revoked: list[str] = []
         self.ended_sessions: list[dict[str, str]] = []
         self.families: list[Family] = []
@@ -111,6 +121,9 @@ class FakeProvider(Server):
         self.refreshing = 0
         self.overlapping_refreshes = 0
         self._codes: dict[str, Code] = {}
+        # Tokens that can be exchanged: whose they are, and until when.
+        self._subjects: dict[str, tuple[str, float]] = {}
+        self._agreed: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -215,6 +228,8 @@ class FakeProvider(Server):
             return self.error("invalid_client", 401)
         if grant == "authorization_code":
             return self.json({}, 500) if self.code_mode == "500" else self.redeem(form)
+        if grant == TOKEN_EXCHANGE:
+            return await self.exchange(request)
         if grant != "refresh_token":
             return self.error("unsupported_grant_type")
         mode = self.refresh_modes.popleft() if self.refresh_modes else self.refresh_mode
@@ -263,9 +278,11 @@ class FakeProvider(Server):
         self.issued.append(verifier)
         family = Family(code.user, code.scopes)
         self.families.append(family)
+        self._agreed.setdefault(code.user, set()).update(code.scopes)
         answer = self.tokens(family, form, code.scopes)
         answer["id_token"] = self.id_token(code.user, code.query.get("nonce"), answer["access_token"])
         self.issued.append(answer["id_token"])
+        self._subjects[answer["id_token"]] = code.user, time.time() + 600
         return self.json(answer)
 
     def refresh(self, form: dict[str, str]) -> Answer:
@@ -293,7 +310,47 @@ class FakeProvider(Server):
             answer["refresh_token"] = family.current
             self.issued.append(family.current)
         self.issued.append(access)
+        self._subjects[access] = family.user, time.time() + self.access_token_seconds
         return answer
+
+    async def exchange(self, request: Request) -> Answer:
+        """Token exchange: the token of its answer names the user, the scopes, and audiences and resources."""
+        form = request.form
+        self.count["exchange"] += 1
+        self.exchanges.append(request.pairs)
+        mode = self.exchange_modes.popleft() if self.exchange_modes else self.exchange_mode
+        if self.exchange_delay:
+            await asyncio.sleep(self.exchange_delay)
+        if mode == "503":
+            return Answer(503, [("Retry-After", "7")])
+        if mode in ("invalid_request", "invalid_grant", "invalid_target", "invalid_scope", "consent_required", "access_denied", "interaction_required", "invalid_client"):
+            return self.error(mode, 401 if mode == "invalid_client" else 400)
+        if mode == "claims":
+            return self.error("interaction_required", claims=self.claims_challenge)
+        user, until = self._subjects.get(form.get("subject_token", ""), ("", 0))
+        if not user or until < time.time() or form.get("subject_token_type") not in (f"{TOKEN_TYPE}access_token", f"{TOKEN_TYPE}id_token"):
+            return self.error("invalid_request")
+        scopes = form.get("scope", "").split()
+        if self.exchange_wants_consent and not set(scopes) <= self._agreed[user]:
+            return self.error("consent_required")
+        targets = [value for name, value in request.pairs if name in ("audience", "resource")]
+        token = "~".join(["CANARY-xt", user, b64(" ".join(scopes).encode()), b64(" ".join(targets).encode()), secrets.token_urlsafe(12)])
+        self.issued.append(token)
+        answer = {"access_token": token, "issued_token_type": f"{TOKEN_TYPE}access_token", "token_type": "Bearer", "expires_in": int(self.exchange_seconds)}
+        if self.say_scope:
+            answer["scope"] = " ".join(scopes)
+        match mode:
+            case "N_A":
+                answer["token_type"] = "N_A"
+            case "no issued_token_type":
+                del answer["issued_token_type"]
+            case "an ID token":
+                answer["issued_token_type"] = f"{TOKEN_TYPE}id_token"
+            case "a refresh token":
+                answer["issued_token_type"] = f"{TOKEN_TYPE}refresh_token"
+            case "jwt":
+                answer["issued_token_type"] = f"{TOKEN_TYPE}jwt"
+        return self.json(answer)
 
     @staticmethod
     def scopes_of(authorization: str | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,8 @@ class Server:
     def __init__(self, background: Background):
         self.background = background
         self.connections = 0
+        # Set before `start` to serve https.
+        self.tls: ssl.SSLContext | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
     async def handle(self, request: Request, wire: Wire) -> Answer | None:
@@ -119,7 +122,7 @@ class Server:
 
     def start(self, port: int = 0) -> "Server":
         async def listen():
-            return await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, backlog=4096)
+            return await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, backlog=4096, ssl=self.tls)
         self._server = self.background.run(listen())
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -133,7 +136,7 @@ class Server:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -278,7 +278,7 @@ class Stream:
 class Told:
     """What a caller was told about consent, in whatever form."""
 
-    # urlElicitation, inputRequired, toolResult or error.
+    # urlElicitation, inputRequired, callAgain, toolResult or error.
     form: str
     message: dict
     data: dict
@@ -306,6 +306,8 @@ def told(answer: Response | dict) -> Told:
         return Told("error", body, data, error["message"], data.get("interaction_url"))
     result = body["result"]
     data = result.get("_meta", {}).get(CONSENT_META, {})
+    if result.get("resultType") == "input_required" and "inputRequests" not in result:
+        return Told("callAgain", body, data, "", None, result["requestState"])
     if result.get("resultType") == "input_required":
         params = result["inputRequests"][CONSENT_INPUT]["params"]
         return Told("inputRequired", body, data, params["message"], params["url"], result["requestState"])
