@@ -168,8 +168,10 @@ extension ControlPlane {
     do {
       let link = try await follow(request, takes: true)
       let answer = await carryOut(decision, link, request)
-      // The provider cannot be reached at the moment: the person may press the button again.
-      if answer.status >= 500 { await keep(link.continuation, id: link.id, owner: link.session.user) }
+      // Nothing came of it, for instance because the provider cannot be reached: the person may press the button again.
+      if answer.status >= 500 || answer.status == 400 {
+        await keep(link.continuation, id: link.id, owner: link.session.user)
+      }
       return .respond(answer)
     } catch {
       return .respond(error.response)
@@ -191,9 +193,9 @@ extension ControlPlane {
     let consent = link.continuation.consent
     let returnTo = safeReturn(request.parameter("return_to"), otherwise: link.continuation.returnTo)
     switch (decision, link.continuation.upstreamLink) {
-    case (.continue, nil), (.done, nil):
+    case (.continue, nil):
       return await ask(consent, of: link.session, returnTo: returnTo, request)
-    case (.continue, .some), (.done, .some):
+    case (.done, .some):
       // Whether the upstream has what it needs now, it alone knows: the call goes there again, so often and no more.
       noteRound(consent, user: link.session.user)
       settle(consent, .granted)
@@ -201,6 +203,9 @@ extension ControlPlane {
     case (.decline, _):
       await declined(consent, user: link.session.user, request)
       return declinedPage(request)
+    case (.continue, .some), (.done, nil):
+      // Not a button of that page: nothing was decided.
+      return .json(400, #"{"error":"invalid_request"}"#)
     }
   }
 
