@@ -36,7 +36,7 @@ extension Configuration {
             path: "oidc.assertion_file",
             message: "is missing, and the environment variable \(variable) is not set", isMissing: true)
         }
-        _ = try NamedFile(path: "oidc.assertion_file", file: file, kind: .secret).read()
+        _ = try NamedFile(path: "oidc.assertion_file", file: file, kind: .token).read()
         return .assertionFile(file)
       case .tlsClientAuth:
         let certificate = NamedFile(

@@ -55,14 +55,14 @@ extension Configuration {
     case .privateKeyJWT, .tlsClientAuth:
       add("oidc.private_key_file", oidc.privateKeyFile, .privateKey)
       add("oidc.certificate_file", oidc.certificateFile, .certificate)
-    case .workloadIdentity: add("oidc.assertion_file", oidc.assertionFile, .secret)
+    case .workloadIdentity: add("oidc.assertion_file", oidc.assertionFile, .token)
     case .clientSecretBasic, .clientSecretPost:
       add("oidc.client_secret_file", oidc.clientSecretFile, .secret)
     }
     add("oidc.ca_file", oidc.caFile, .certificate)
     for (index, route) in routes.enumerated() {
       add("routes[\(index)].ca_file", route.caFile, .certificate)
-      add("routes[\(index)].exchange.actor_token_file", route.exchange?.actorTokenFile, .secret)
+      add("routes[\(index)].exchange.actor_token_file", route.exchange?.actorTokenFile, .token)
     }
     for (index, file) in session.encryptionKeyFiles.enumerated() {
       add("session.encryption_key_files[\(index)]", file, .sealingKey)

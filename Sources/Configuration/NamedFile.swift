@@ -4,12 +4,13 @@ internal import Basics
 struct NamedFile {
   /// What must be in a file.
   enum Kind {
-    case secret, privateKey, certificate, sealingKey
+    case secret, token, privateKey, certificate, sealingKey
 
     /// Completes "the file x": what is wrong when the content is not that.
     var demand: String {
       switch self {
       case .secret: "must hold a secret: one line of text, not empty"
+      case .token: "must hold one token, such as a JWT"
       case .privateKey: "must hold a private key in PEM form, without a password"
       case .certificate: "must hold certificates in PEM form"
       case .sealingKey: "must hold a key as \"coatcheck key\" prints it"
@@ -52,9 +53,15 @@ struct NamedFile {
     return isLine && String(validating: bytes, as: UTF8.self) != nil ? Secret(bytes: bytes) : nil
   }
 
+  /// Platforms' tokens have one or two thousand.
+  private static let maxTokenBytes = 16 << 10
+
   private func holds(_ content: [UInt8]) -> Bool {
     switch kind {
     case .secret: return Self.secret(content) != nil
+    case .token:
+      let words = content.split { $0 <= 0x20 }
+      return words.count == 1 && content.count <= Self.maxTokenBytes && words[0].allSatisfy { $0 < 0x7F }
     case .privateKey:
       let text = String(decoding: content, as: UTF8.self)
       return text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----")

@@ -43,9 +43,12 @@ extension DataLoop {
   /// counts: an MCP client must never meet a redirect.
   private func navigationTarget(of denial: Denial, _ x: Exchange, _ call: Call) -> String? {
     guard case .loginRequired = denial else { return nil }
-    let navigates =
-      call.route?.isMCP == true ? call.evidence.isDeclaredNavigation : call.evidence.isNavigation
-    return navigates ? loginURL(x, call, isAbsolute: false) : nil
+    return navigates(call) ? loginURL(x, call, isAbsolute: false) : nil
+  }
+
+  /// Whether a page is being opened, which may be taken elsewhere.
+  func navigates(_ call: Call) -> Bool {
+    call.route?.isMCP == true ? call.evidence.isDeclaredNavigation : call.evidence.isNavigation
   }
 
   /// The JSON-RPC shaped body of a denial, with the request's own id where it has one.

@@ -25,7 +25,7 @@ extension DataLoop {
       // Nothing in the head; the body may say more.
       return nil
     case nil where x.answer.status == 401: break
-    case nil where route.isMCP && call.answer?.content != .json:
+    case nil where route.isMCP && (call.answer?.content != .json || call.answer?.hasBody == false):
       // A bare 403: some clients end at the mere status, and nobody can read a page there.
       return after { self.deny(x, call, .upstreamForbids) }
     case nil: return nil

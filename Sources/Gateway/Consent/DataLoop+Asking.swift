@@ -24,7 +24,7 @@ extension DataLoop {
     }
     do throws(Denial) {
       let question = try question(x, call, route, need)
-      if call.evidence.isNavigation { return sendAway(x, call, route, need, question) }
+      if navigates(call) { return sendAway(x, call, route, need, question) }
       if mayHold(x, call, route) { return hold(x, call, route, need) }
       deny(x, call, .consentRequired(ask(question, x, call, route, need)))
     } catch {

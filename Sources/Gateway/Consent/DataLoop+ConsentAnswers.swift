@@ -11,7 +11,7 @@ extension DataLoop {
   /// What kind of program sent the request. A browser declares where its scripts' requests come from; programs that imitate its
   /// other fields (Node's fetch sends `Sec-Fetch-Mode`) do not send that one.
   func callerKind(_ call: Call) -> CallerFacts.Kind {
-    if call.evidence.isNavigation { return .navigation }
+    if navigates(call) { return .navigation }
     return call.evidence.site == .absent && call.evidence.origin == .absent ? .program : .pageScript
   }
 

@@ -142,7 +142,7 @@ extension ControlPlane {
     let page = ConsentPage(
       server: link.route.consent.server, tool: consent.tool,
       scopes: consent.isWhole ? [] : consent.scopes,
-      isStepUp: consent.scopes.isEmpty && link.continuation.upstreamLink == nil, isWhole: consent.isWhole,
+      isStepUp: consent.scopes.isEmpty && consent.isStepUp, isWhole: consent.isWhole,
       user: session.profile.name ?? session.profile.username ?? session.user.subject,
       provider: policy.providerHost, upstreamLink: link.continuation.upstreamLink,
       action: ownTarget(request, link.id))

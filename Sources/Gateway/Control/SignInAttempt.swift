@@ -113,6 +113,9 @@ struct SignInAttempt: Sendable {
 }
 
 extension SignInAttempt.Consent {
+  /// The sign-in has to be stronger or newer, or bring certain claims.
+  var isStepUp: Bool { claims != nil || !acrValues.isEmpty || maxAge != nil }
+
   var json: JSONValue {
     var members: [(String, JSONValue)] = [
       ("session", .string(Base64URL.encode(session.digest.bytes))),

@@ -34,7 +34,8 @@ struct ConsentPage {
 
   private var what: HTML {
     if isStepUp { return "<p>It asks you to sign in once more, or with a further proof.</p>" }
-    if isWhole || scopes.isEmpty { return "<p>It asks for the permissions that its operator registered.</p>" }
+    if isWhole { return "<p>It asks for the permissions that its operator registered.</p>" }
+    if scopes.isEmpty { return "<p>It does not say which permission it lacks.</p>" }
     let rows = HTML.joined(scopes.map { "<li><code>\($0)</code></li>" })
     return "<p>It asks for:</p><ul>\(rows)</ul>"
   }
