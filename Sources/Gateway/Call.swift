@@ -70,6 +70,8 @@ final class Call {
   var mcpSessionKey: Bytes32?
   /// What the client sent along for the upstream after an `input_required` result: kept to be given back in a later round.
   var upstreamInput: RetryInput?
+  /// The client was asked for input by us, and came back for it.
+  var isBack = false
   /// The digest of the call, once it was needed.
   var digest: Bytes32?
   /// The upstream's answer at hand.
@@ -112,6 +114,7 @@ final class Call {
     demand = nil
     mcpSessionKey = nil
     upstreamInput = nil
+    isBack = false
     digest = nil
     answer = nil
     outcome = "answered"

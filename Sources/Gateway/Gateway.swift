@@ -93,6 +93,7 @@ public final class Gateway: Sendable {
     let (data, loops, admin, maintenance) = running.withLock { ($0.data, $0.loops, $0.admin, $0.maintenance) }
     maintenance?.cancel()
     await maintenance?.value
+    await stopParts.withLock { $0 }?.control.endWaiting()
     await withTaskGroup(of: Void.self) { group in
       for bound in data {
         group.addTask { await Gateway.drain(bound, grace: self.configuration.timeouts.drain) }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from browser import DemoPage
+from browser import DemoPage, answer_provider
+from processes import wait_until
 from provider import FILES_SCOPE, MAIL_SCOPE
-from support.visitor import Visitor, consent_required
+from support.upstream import refuse
+from support.visitor import Visitor, consent_required, local_path
 
 
 @pytest.fixture
@@ -44,10 +48,13 @@ def test_the_page_says_who_asks_whom_for_what(page, stack, link):
     tab.goto(link("harvey"))
     text = tab.inner_text("body")
     assert "/mcp" in text and "read_files" in text and FILES_SCOPE in text and "Harvey Specter" in text
-    assert tab.locator("button[value=continue]").inner_text() == f"Continue to 127.0.0.1:{stack.provider.port}" or "127.0.0.1" in tab.locator("button[value=continue]").inner_text()
-    # It can be used with the keyboard, and says so in order.
-    tab.keyboard.press("Tab")
-    assert tab.evaluate("document.activeElement.value || document.activeElement.tagName") in ("continue", "A")
+    assert tab.locator("button[value=continue]").inner_text().startswith("Continue to 127.0.0.1")
+    # The keyboard reaches the choices in their order.
+    reached = []
+    for _ in range(6):
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate("document.activeElement.value"))
+    assert [value for value in reached if value][:2] == ["continue", "decline"]
 
 
 def test_continue_leads_to_the_provider_and_back(page, stack, link):
@@ -114,8 +121,6 @@ def test_a_link_opened_without_a_session_comes_back_to_its_page_after_signing_in
     stack.provider.withdraw("harvey")
     harvey = page("harvey", signed_in=False)
     url = link("harvey")
-    from browser import answer_provider
-    from processes import wait_until
     harvey.page.goto(url)
 
     def there() -> bool:
@@ -185,3 +190,17 @@ def test_another_users_page_does_not_notice(page, stack):
     assert kim.page.locator("#consent[open]").count() == 1 and FILES_SCOPE in kim.result("read_files")
     kim.page.click("#consent-cancel")
     assert FILES_SCOPE in kim.call("read_files")
+
+
+def test_a_page_that_waits_does_not_hold_up_a_stop(gateway, harvey, upstream):
+    upstream.on("files", refuse(403, 'Bearer error="insufficient_scope", scope="mcp.use files.read"'))
+    link = local_path(harvey, consent_required(harvey.call("files"))["interaction_url"])
+    with harvey.connect() as waiting:
+        waiting.send_request("GET", f"{link}&wait=20", harvey.headers("script", {"Accept": "application/json"}))
+        # These pass the same loop behind it.
+        for _ in range(3):
+            assert harvey.signed_in
+        began = time.monotonic()
+        assert gateway.stop() == 0
+        assert time.monotonic() - began < 3
+        assert waiting.read_response().json() == {"state": "pending"}

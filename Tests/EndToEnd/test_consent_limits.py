@@ -72,7 +72,7 @@ def test_a_server_that_is_never_satisfied_ends_in_an_error_that_names_what_it_wa
     end = told(answer)
     assert answer.status == (403 if client is None else 200) and end.form == ("error" if client is None else "toolResult")
     assert end.reason == "consent_failed" and end.data["scopes"] == ["files.read", "files.list"]
-    assert "files.read files.list" in end.text
+    assert "`files.read`, `files.list`" in end.text
     nobody_is_asked(scene, page, answer, asked)
     # Neither another tool nor another user is touched by it.
     assert told(call("other")).reason == "consent_required"

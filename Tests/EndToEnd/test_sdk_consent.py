@@ -305,6 +305,16 @@ def test_a_resource_that_needs_consent_is_read_after_it(connect, sign_in, tag, k
     assert counts(session, tag)["runs"] == 1
 
 
+def test_a_client_keeps_its_ticket_through_any_number_of_consents(connect, sign_in, tag):
+    harvey = sign_in()
+    session = connect(PLAIN, harvey)
+    links = [session.start(tool, tag=tag).result(10).link for tool in ("challenge", "claims", "rpc_error")]
+    for link in links:
+        agree(harvey, link)
+        assert session.start("challenge", tag=tag).result(10).done, "the client still has the ticket of the start"
+    assert counts(session, tag)["runs"] == len(links)
+
+
 # What the provider is asked for
 
 @pytest.mark.parametrize("dialect, asked", [
@@ -346,14 +356,14 @@ def test_the_consent_may_be_given_in_another_browser_of_the_same_user(consent_st
     browser = sign_in()
     call = session.start("challenge", tag=tag)
     link = session.asked.get(timeout=10)
-    Holds(consent_stack)
     agree(browser, link)
     heard = call.result(20)
     assert heard.done, heard
     assert session.asked.empty(), "asked once"
     assert counts(session, tag)["runs"] == 1
-    # The browser's own session has lost nothing.
-    assert browser.signed_in
+    assert browser.signed_in, "the browser's own session has lost nothing"
+    other = connect(PLAIN, browser).start("challenge", tag=tag).result(10)
+    assert other.reason == "consent_required", "and gained nothing"
 
 
 def test_two_users_at_once_and_the_consent_of_one_changes_nothing_for_the_other(consent_stack, connect, sign_in):
@@ -364,16 +374,27 @@ def test_two_users_at_once_and_the_consent_of_one_changes_nothing_for_the_other(
     calls = {user: session.start("challenge", tag=tags[user]) for user, session in sessions.items()}
     links = {user: session.asked.get(timeout=10) for user, session in sessions.items()}
     holds.wait(2)
+    assert kim.open_link(links["harvey"]).status == 403
     agree(harvey, links["harvey"])
     assert calls["harvey"].result(20).text == "done for harvey"
     assert not calls["kim"].done() and counts(sessions["kim"], tags["kim"])["runs"] == 0
     plain = connect(PLAIN, kim)
     other = plain.start("rpc_error", tag=tags["kim"]).result(10)
     assert other.reason == "consent_required", "kim's token has gained nothing"
-    assert kim.open_link(links["harvey"]).status == 403
     agree(kim, links["kim"])
     assert calls["kim"].result(20).text == "done for kim"
     assert [counts(sessions[user], tags[user])["runs"] for user in tags] == [1, 1]
+
+
+def test_a_new_call_of_somebody_who_never_opened_the_link_is_asked_at_once(connect, sign_in, tag):
+    harvey = sign_in()
+    first = connect(PLAIN, harvey).start("challenge", tag=tag).result(10)
+    elsewhere = connect(PLAIN, sign_in()).start("challenge", tag=tag).result(10)
+    assert elsewhere.reason == "consent_required" and elsewhere.link != first.link
+    # A client with a handler brings a state along when it comes again: without, its user has no link at hand.
+    session = connect(CALLS_AGAIN, harvey)
+    session.on_asked = lambda link: agree(harvey, link)
+    assert session.start("challenge", tag=tag).result(10).done
 
 
 # No
@@ -407,17 +428,20 @@ def test_consent_given_as_another_user_begins_a_session_of_theirs_and_the_call_s
     harvey = sign_in("harvey")
     session = connect(PLAIN, harvey)
     link = session.start("challenge", tag=tag).result(10).link
+    holds = Holds(consent_stack)
+    waiting = session.start("challenge", tag=tag)
+    holds.wait()
     assert harvey.open_link(link).status == 200
     back = harvey.come_back(consent_stack.provider.approve(harvey.decide(link).location, "kim"))
     assert back.status == 303, back
+    assert not waiting.result(5).done, "nobody waits for a link that is used up"
     kim = connect(PLAIN, harvey)
     assert kim.start("count", tag=tag).result(10).message["result"]["structuredContent"]["runs"] == 0
     assert "Kim Wexler" in json.dumps(harvey.session()), "the browser is Kim's now"
     heard = session.start("challenge", tag=tag).result(10)
     assert not heard.done, heard
     assert counts(kim, tag)["runs"] == 0
-    again = sign_in("harvey")
-    assert connect(PLAIN, again).start("challenge", tag=tag).result(10).reason == "consent_required", "harvey has agreed to nothing"
+    assert connect(PLAIN, sign_in("harvey")).start("challenge", tag=tag).result(10).reason == "consent_required", "harvey has agreed to nothing"
 
 
 # Links of short life

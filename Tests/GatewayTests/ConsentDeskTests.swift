@@ -12,8 +12,12 @@ import Testing
   static let alice = Bytes32(1, 0, 0, 0)
   static let bob = Bytes32(2, 0, 0, 0)
 
-  static func subject(_ user: Bytes32, route: Int = 0, _ tool: String = "files") -> ConsentDesk.Subject {
-    ConsentDesk.Subject(user: user, route: route, method: Array("tools/call".utf8), name: Array(tool.utf8))
+  static func subject(_ user: Bytes32, session: UInt64 = 100, route: Int = 0, _ tool: String = "files")
+    -> ConsentDesk.Subject
+  {
+    ConsentDesk.Subject(
+      user: user, session: hash(session), route: route, method: Array("tools/call".utf8),
+      name: Array(tool.utf8))
   }
 
   static func ask(_ subject: ConsentDesk.Subject, at time: Timestamp = noon) -> ConsentDesk.Ask {
@@ -29,6 +33,7 @@ import Testing
     #expect(!desk.isOpen(Self.subject(Self.bob), now: noon))
     #expect(!desk.isOpen(Self.subject(Self.alice, "mail"), now: noon))
     #expect(!desk.isOpen(Self.subject(Self.alice, route: 1), now: noon))
+    #expect(!desk.isOpen(Self.subject(Self.alice, session: 101), now: noon))
     #expect(desk.state(of: hash(1), user: Self.alice, now: noon) == .pending)
     #expect(desk.state(of: hash(1), user: Self.bob, now: noon) == nil)
     #expect(desk.answered(hash(1), .granted) != nil)

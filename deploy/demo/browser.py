@@ -23,29 +23,34 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+_MISSING = """async () => {
+  const { client_id, scope } = Object.fromEntries(new URL(location.href).searchParams);
+  const answer = await (await fetch(`/api/auth/grant/${client_id}/${encodeURIComponent(scope)}`)).json();
+  return answer.scope.some((one) => one.name !== "openid" && !one.granted);
+}"""
+
+
 def answer_provider(page: Page, user: str, consent: bool = True) -> None:
     """Does the next thing the provider's page in front asks for: sign in, allow, go on, or confirm the end."""
     person = USERS[user]
     with contextlib.suppress(Error):
         if page.locator("#password").is_visible():
             if page.locator("#username").is_visible():
-                page.fill("#username", person.name)
-            page.fill("#password", person.password)
+                page.fill("#username", person.name, timeout=1000)
+            page.fill("#password", person.password, timeout=1000)
             page.locator("#loginbut").click(timeout=1000)
         elif "prompt=end_session" in page.url:
             page.locator("button:has-text('Logout')").first.click(timeout=1000)
         else:
-            # "Continue" is there before the list of scopes is: what to do is clear only once the page has all it loads.
-            page.wait_for_load_state("networkidle", timeout=5000)
-            boxes = page.locator("input[id^=grant-]").all()
-            if not boxes:
-                return
-            missing = [box for box in boxes if not box.is_checked()]
-            if missing and consent:
-                for box in missing:
-                    box.check(timeout=1000)
-                page.locator("button:has-text('Grant access')").click(timeout=1000)
-            elif page.locator("button:has-text('Continue')").is_visible():
+            missing = page.locator("input[id^=grant-]:not(:checked)")
+            if missing.count() and consent:
+                while missing.count():
+                    missing.first.check(timeout=1000)
+                # The page goes on before the provider has heard of it, and leaving it then would take the grant back.
+                with page.expect_response(lambda answer: "/auth/grant/" in answer.url and answer.request.method == "PUT", timeout=5000):
+                    page.locator("button:has-text('Grant access')").click(timeout=1000)
+            elif page.locator("button:has-text('Continue')").is_visible() and not (consent and page.evaluate(_MISSING)):
+                # "Continue" is there before the list of scopes is: only the provider knows whether there is nothing left to tick.
                 page.locator("button:has-text('Continue')").click(timeout=1000)
 
 

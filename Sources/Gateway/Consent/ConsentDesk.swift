@@ -11,6 +11,8 @@ final class ConsentDesk: Sendable {
   /// A call as far as it matters for recognising it when it comes again.
   struct Subject: Hashable, Sendable {
     var user: Bytes32
+    /// Whoever comes with another ticket has not seen the link.
+    var session: TicketHash
     var route: Int
     var method: [UInt8]
     var name: [UInt8]

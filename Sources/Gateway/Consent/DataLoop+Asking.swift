@@ -116,7 +116,8 @@ extension DataLoop {
   {
     let parts = calledParts(x, call)
     return ConsentDesk.Subject(
-      user: session.userDigest, route: route.index, method: parts.method, name: parts.name)
+      user: session.userDigest, session: session.hash, route: route.index, method: parts.method,
+      name: parts.name)
   }
 
   /// Method and name of the call: of its message, or for other requests its own method and path.

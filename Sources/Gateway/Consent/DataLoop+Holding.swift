@@ -47,6 +47,8 @@ extension DataLoop {
       x.requestBytes.find("text/event-stream", in: accept) != nil,
       shared.desk.isOpen(subject(x, call, route, session), now: Timestamp.now())
     else { return false }
+    // A client that was given a state brings it back. Without, the call is a new one: its user has no link at hand.
+    if rung(x, call) == .inputRequired, !call.isBack { return false }
     var count = 0
     for entry in held.values where entry.user == session.userDigest { count += 1 }
     return count < Self.maxHeldPerUser

@@ -68,6 +68,7 @@ extension DataLoop {
       shared.desk.withdraw(subject(x, call, route, session))
       return .consentDeclined
     }
+    call.isBack = true
     return forwardInput(
       RetryInput(requestState: state.upstreamState, inputResponses: state.upstreamResponses), message, x, call
     )

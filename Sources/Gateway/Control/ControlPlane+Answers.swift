@@ -91,6 +91,11 @@ extension ControlPlane {
     if pagesWaiting[key]?.isEmpty == true { pagesWaiting[key] = nil }
   }
 
+  /// Pages that wait are told how things stand: this process ends.
+  func endWaiting() {
+    for (key, waiters) in pagesWaiting { for id in waiters.keys { stopWaiting(key, id) } }
+  }
+
   /// Hands out a kept call, once, after its question was answered with yes.
   func fetchKept(_ request: OwnRequest) async -> ControlReply {
     guard let id = request.parameter("i"), let key = TicketHash(id) else { return .deny(.notKept) }

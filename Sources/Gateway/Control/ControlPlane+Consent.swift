@@ -76,42 +76,76 @@ extension ControlPlane {
 
   // MARK: The link's page
 
-  /// `GET /auth/continue?i=`: for a person the page that tells who asks for what; for a script what became of it.
-  func continuePage(_ request: OwnRequest) async -> OwnResponse {
-    guard request.evidence.isNavigation else { return await continueState(request) }
-    guard let id = request.parameter("i"), let key = TicketHash(id) else { return linkDead(request, nil) }
+  /// A link that was followed by the person it was made for.
+  private struct FollowedLink {
+    let id: String
+    let continuation: Continuation
+    let route: Route
+    let session: Session
+  }
+
+  /// What is answered instead of going on.
+  private struct Answer: Error {
+    let response: OwnResponse
+  }
+
+  /// The meaning of the link that a request names, for its person alone.
+  ///
+  /// - Parameter takes: it is used up; otherwise it is only looked at.
+  private func follow(_ request: OwnRequest, takes: Bool) async throws(Answer) -> FollowedLink {
+    guard let id = request.parameter("i"), let key = TicketHash(id) else {
+      throw Answer(response: linkDead(request, nil))
+    }
     let session: Session
     switch await currentSession(request) {
     case .session(let current): session = current
-    case .unavailable: return unavailable(request)
-    case .none: return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(ownTarget(request, id)))
+    case .unavailable: throw Answer(response: unavailable(request))
+    case .none:
+      let back = PercentEncoding.encode(ownTarget(request, id))
+      throw Answer(response: .seeOther("/auth/login?return_to=" + back))
     }
     await recordsBeingKept[key]?.value
-    do {
-      switch try await store.peek(.continuation, key, owner: session.user, now: clock()) {
-      case .missing: return linkDead(request, desk.state(of: key, user: session.user.digest, now: clock()))
-      case .foreign: return linkForeign(request)
-      case .taken(let payload):
-        guard let continuation = Continuation(encoded: payload), let route = route(of: continuation.consent)
-        else { return linkDead(request, nil) }
-        return question(continuation, id: id, route, session, request)
-      }
+    let found: RecordTake
+    do throws(StoreError) {
+      found =
+        takes
+        ? try await store.take(.continuation, key, owner: session.user, now: clock())
+        : try await store.peek(.continuation, key, owner: session.user, now: clock())
     } catch {
-      return storeFailed(error, request)
+      throw Answer(response: storeFailed(error, request))
+    }
+    switch found {
+    case .foreign: throw Answer(response: linkForeign(request))
+    case .missing:
+      let state = desk.state(of: key, user: session.user.digest, now: clock())
+      throw Answer(response: linkDead(request, state))
+    case .taken(let payload):
+      guard let continuation = Continuation(encoded: payload), let route = route(of: continuation.consent)
+      else { throw Answer(response: linkDead(request, nil)) }
+      return FollowedLink(id: id, continuation: continuation, route: route, session: session)
     }
   }
 
-  private func question(
-    _ continuation: Continuation, id: String, _ route: Route, _ session: Session, _ request: OwnRequest
-  ) -> OwnResponse {
-    let consent = continuation.consent
+  /// `GET /auth/continue?i=`: for a person the page that tells who asks for what; for a script what became of it.
+  func continuePage(_ request: OwnRequest) async -> OwnResponse {
+    guard request.evidence.isNavigation else { return await continueState(request) }
+    do {
+      return question(try await follow(request, takes: false), request)
+    } catch {
+      return error.response
+    }
+  }
+
+  private func question(_ link: FollowedLink, _ request: OwnRequest) -> OwnResponse {
+    let consent = link.continuation.consent
+    let session = link.session
     let page = ConsentPage(
-      server: route.consent.server, tool: consent.tool,
+      server: link.route.consent.server, tool: consent.tool,
       scopes: consent.isWhole ? [] : consent.scopes,
-      isStepUp: consent.scopes.isEmpty && continuation.upstreamLink == nil, isWhole: consent.isWhole,
+      isStepUp: consent.scopes.isEmpty && link.continuation.upstreamLink == nil, isWhole: consent.isWhole,
       user: session.profile.name ?? session.profile.username ?? session.user.subject,
-      provider: policy.providerHost, upstreamLink: continuation.upstreamLink,
-      action: ownTarget(request, id))
+      provider: policy.providerHost, upstreamLink: link.continuation.upstreamLink,
+      action: ownTarget(request, link.id))
     // A browser applies form-action to redirects as well, and a provider may send the person on to others.
     return .page(200, page.html, formTargets: ["https:"] + policy.providerOrigins)
   }
@@ -125,53 +159,53 @@ extension ControlPlane {
   /// `POST /auth/continue?i=`: the person's decision from the page's form; from a script, the wish for the answer of the kept call.
   func continueDecision(_ request: OwnRequest) async -> ControlReply {
     let form = PercentEncoding.parseQuery(String(decoding: request.body, as: UTF8.self))
-    guard let decision = form.first(where: { $0.0 == "decision" })?.1 else { return await fetchKept(request) }
+    guard let text = form.first(where: { $0.0 == "decision" })?.1 else { return await fetchKept(request) }
     // A decision is made on our own page alone.
     if request.evidence.hasAllowedOrigin { return .deny(.crossSite) }
-    return .respond(await decide(decision, request))
-  }
-
-  private func decide(_ decision: String, _ request: OwnRequest) async -> OwnResponse {
-    guard let id = request.parameter("i"), let key = TicketHash(id) else { return linkDead(request, nil) }
-    let session: Session
-    switch await currentSession(request) {
-    case .session(let current): session = current
-    case .unavailable: return unavailable(request)
-    case .none: return .seeOther("/auth/login?return_to=" + PercentEncoding.encode(ownTarget(request, id)))
+    guard let decision = Decision(rawValue: text) else {
+      return .respond(.json(400, #"{"error":"invalid_request"}"#))
     }
-    await recordsBeingKept[key]?.value
     do {
-      switch try await store.take(.continuation, key, owner: session.user, now: clock()) {
-      case .missing: return linkDead(request, desk.state(of: key, user: session.user.digest, now: clock()))
-      case .foreign: return linkForeign(request)
-      case .taken(let payload):
-        guard let continuation = Continuation(encoded: payload) else { return linkDead(request, nil) }
-        let answer = await carryOut(decision, continuation, session, request)
-        // The provider cannot be reached at the moment: the person may press the button again.
-        if answer.status >= 500 { await keep(continuation, id: id, owner: session.user) }
-        return answer
+      let link = try await follow(request, takes: true)
+      let answer = await carryOut(decision, link, request)
+      // Nothing came of it, for instance because the provider cannot be reached: the person may press the button again.
+      if answer.status >= 500 || answer.status == 400 {
+        await keep(link.continuation, id: link.id, owner: link.session.user)
       }
+      return .respond(answer)
     } catch {
-      return storeFailed(error, request)
+      return .respond(error.response)
     }
   }
 
-  private func carryOut(
-    _ decision: String, _ continuation: Continuation, _ session: Session, _ request: OwnRequest
-  ) async -> OwnResponse {
-    let consent = continuation.consent
-    let returnTo = safeReturn(request.parameter("return_to"), otherwise: continuation.returnTo)
-    switch decision {
-    case "continue" where continuation.upstreamLink == nil:
-      return await ask(consent, of: session, returnTo: returnTo, request)
-    case "done" where continuation.upstreamLink != nil:
+  /// The buttons of the page.
+  private enum Decision: String {
+    /// On to the provider.
+    case `continue`
+    /// What the upstream's own page wanted is done.
+    case done
+    case decline
+  }
+
+  private func carryOut(_ decision: Decision, _ link: FollowedLink, _ request: OwnRequest) async
+    -> OwnResponse
+  {
+    let consent = link.continuation.consent
+    let returnTo = safeReturn(request.parameter("return_to"), otherwise: link.continuation.returnTo)
+    switch (decision, link.continuation.upstreamLink) {
+    case (.continue, nil):
+      return await ask(consent, of: link.session, returnTo: returnTo, request)
+    case (.done, .some):
       // Whether the upstream has what it needs now, it alone knows: the call goes there again, so often and no more.
-      noteRound(consent, user: session.user)
+      noteRound(consent, user: link.session.user)
       settle(consent, .granted)
       return .seeOther(returnTo)
-    default:
-      await declined(consent, user: session.user, request)
+    case (.decline, _):
+      await declined(consent, user: link.session.user, request)
       return declinedPage(request)
+    case (.continue, .some), (.done, nil):
+      // Not a button of that page: nothing was decided.
+      return .json(400, #"{"error":"invalid_request"}"#)
     }
   }
 
