@@ -99,6 +99,8 @@ class FakeProvider(Server):
         self.refresh_modes: deque[str] = deque()
         self.refresh_mode = "ok"
         self.refresh_delay: float = 0
+        # Whether a refresh that asks for `openid` brings an ID token.
+        self.refresh_brings_id_token = False
         self.code_mode = "ok"
         # The same for token exchange (RFC 8693).
         self.exchange_modes: deque[str] = deque()
@@ -295,7 +297,12 @@ class FakeProvider(Server):
             self.count["reuse"] += 1
             return self.error("invalid_grant")
         asked = form.get("scope", "").split() or family.scopes
-        return self.json(self.tokens(family, form, [scope for scope in asked if scope in family.scopes]))
+        answer = self.tokens(family, form, [scope for scope in asked if scope in family.scopes])
+        if self.refresh_brings_id_token and "openid" in asked:
+            answer["id_token"] = self.id_token(family.user, None, answer["access_token"])
+            self.issued.append(answer["id_token"])
+            self._subjects[answer["id_token"]] = family.user, time.time() + 600
+        return self.json(answer)
 
     def tokens(self, family: Family, form: dict[str, str], scopes: list[str]) -> dict:
         resource = form.get("resource", "")

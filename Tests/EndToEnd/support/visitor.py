@@ -229,10 +229,11 @@ class Client:
         """A tool call; `input` is what a client adds after an `input_required` result."""
         return self.rpc("tools/call", {"name": tool, "arguments": arguments or {}} | (input or {}), **options)
 
-    def open(self, tool: str, arguments: dict | None = None, input: dict | None = None, id: object = 1, timeout: float = 10) -> "Stream":
-        """A tool call that is answered with a stream, up to its head."""
+    def open(self, tool: str, arguments: dict | None = None, input: dict | None = None, id: object = 1, timeout: float = 10,
+             late: bool = False) -> "Stream":
+        """A tool call that is answered with a stream, up to its head. The body of a `late` one is sent when the head has been read."""
         fields, body = self.request("tools/call", {"name": tool, "arguments": arguments or {}} | (input or {}), None, id)
-        return Stream(self.visitor, "POST", self.path, fields, body, timeout)
+        return Stream(self.visitor, "POST", self.path, fields, body, timeout, late)
 
     def listen(self, timeout: float = 10) -> "Stream":
         """The session's own stream."""
@@ -243,9 +244,14 @@ class Client:
 class Stream:
     """An event stream that is read bit by bit."""
 
-    def __init__(self, visitor: Visitor, method: str, path: str, headers: dict, body: bytes | None, timeout: float = 10):
+    def __init__(self, visitor: Visitor, method: str, path: str, headers: dict, body: bytes | None, timeout: float = 10, late: bool = False):
         self.connection = visitor.connect(timeout)
-        self.connection.send_request(method, path, headers, body)
+        if late:
+            self.connection.send_request(method, path, headers | {"Content-Length": str(len(body)), "Expect": "100-continue"})
+            assert self.connection.read_line().startswith(b"HTTP/1.1 100 ") and self.connection.read_line() == b""
+            self.connection.send(body)
+        else:
+            self.connection.send_request(method, path, headers, body)
         self.head = self.connection.read_head()
         assert self.head.status == 200 and self.head.header("content-type") == "text/event-stream", (
             self.head, b"".join(self.connection.chunks(self.head)))
