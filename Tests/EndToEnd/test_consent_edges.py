@@ -303,12 +303,15 @@ def test_only_what_the_provider_granted_is_entered_and_told_of(scene, page):
     assert "files.write" not in page.navigate("/auth/").text
     line, = audit(scene.proxies[0], "consent granted", lines + 1)[lines:]
     assert line["scopes"] == "files.read"
-    # Where nothing was granted there is nothing to take back.
+    # Whoever unticks everything has declined, wherever that was.
     other = scene.visitor()
-    other.consent_through(ask(other).url, BASIC)
-    assert entries(other) == []
-    line, = audit(scene.proxies[0], "consent granted", lines + 2)[lines + 1:]
-    assert line["scopes"] == ""
+    declined = len(audit(scene.proxies[0], "consent declined", 0))
+    question = ask(other)
+    other.consent_through(question.url, BASIC)
+    assert entries(other) == [] and state(other, question.url) == "declined"
+    line, = audit(scene.proxies[0], "consent declined", declined + 1)[declined:]
+    assert line["scopes"] == "files.read files.write"
+    assert len(audit(scene.proxies[0], "consent granted", 0)) == lines + 1
 
 
 # What nobody may fetch any more

@@ -66,26 +66,23 @@ extension ControlPlane {
     // nobody is there to take a new one.
     let isElsewhere = isConsent && previous.session?.user == user && previous.session?.hash != replaced
     var ticket: Ticket?
-    if isElsewhere, let holder {
-      _ = await authority.extend(holder.hash, with: grant)
+    if isElsewhere, let holder, await authority.extend(holder.hash, with: grant) != nil {
+      // Done: nothing of this browser's session has changed.
     } else {
-      let result = await authority.signIn(grant, replacing: replaced, overlap: overlap)
+      // Where the other session ended meanwhile, this browser's gets what was granted.
+      let old = isElsewhere ? previous.session?.hash : replaced
+      let result = await authority.signIn(grant, replacing: old, overlap: overlap)
       if let gone = result.previous, result.userChanged {
         await homes.forget(gone.hash)
         await dropPending(of: gone.user)
       }
       ticket = result.ticket
     }
-    if case .consent(var consent) = arrival.attempt.purpose, isConsent {
+    if case .consent(let consent) = arrival.attempt.purpose, isConsent {
       let narrowed = slots.narrowed(arrival, previous: holder)
       if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
-      metrics.consentsGranted += 1
       noteRound(consent, user: user)
-      consent.scopes = slots.granted(of: consent, arrival, slot: slot)
-      log.consentGranted(user, scopes: consent.scopes, requestID: request.requestID)
-      await enter(consent, user: user)
-      // Last: whoever hears of it finds the new session.
-      settle(consent, .granted)
+      await granted(slots.granted(of: consent, arrival, slot: slot), consent, user: user, request)
     } else {
       metrics.signIns += 1
       rounds.forget(user: user.digest)
@@ -94,6 +91,20 @@ extension ControlPlane {
     let response = OwnResponse.seeOther(arrival.attempt.returnTo)
       .adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))
     return ticket.map { response.adding("Set-Cookie", cookies.session(Secret($0.reveal()))) } ?? response
+  }
+
+  /// What came of a consent: a provider may let the person untick what was asked, and come back with less, or nothing, of it.
+  private func granted(
+    _ scopes: [String], _ asked: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest
+  ) async {
+    if scopes.isEmpty, !asked.scopes.isEmpty { return await declined(asked, user: user, request) }
+    metrics.consentsGranted += 1
+    log.consentGranted(user, scopes: scopes, requestID: request.requestID)
+    var given = asked
+    given.scopes = scopes
+    await enter(given, user: user)
+    // Last: whoever hears of it finds the new session.
+    settle(asked, .granted)
   }
 
   /// The session whose call asked for the consent: an MCP client's is often another one than that of the browser in which its
