@@ -116,7 +116,7 @@ struct CredentialSlots: Sendable {
   /// What a finished walk brings to the session.
   ///
   /// What was granted stays granted: the scopes are those that the token answer names, together with the ones of before. When the
-  /// new token has fewer than the one it replaces, it is not kept, and the next is asked for all (RFC 6749 §6).
+  /// new token has fewer than the one it replaces, neither it nor its refresh token is kept: the grant of before goes on.
   func grant(_ arrival: SignIn.Arrival, user: UserKey, previous: Session?, consentSlot: Int?) -> SignInGrant {
     let tokens = arrival.tokens
     let granted = tokens.scope ?? arrival.attempt.scope
@@ -141,7 +141,8 @@ struct CredentialSlots: Sendable {
       profile: UserProfile(
         name: claims.name, username: claims.preferredUsername, email: claims.email,
         claims: claims.selected(sessionClaims).serialized()),
-      authTime: claims.authTime, idToken: tokens.idToken, refreshToken: tokens.refreshToken,
+      authTime: claims.authTime, idToken: tokens.idToken,
+      refreshToken: isNarrower ? carried?.refreshToken ?? tokens.refreshToken : tokens.refreshToken,
       grantedScopes: ScopeList.union(granted, carried?.grantedScopes ?? []),
       tokens: fresh, extraScopes: extra, renewed: consentSlot.map { [key($0)] } ?? [], sid: claims.sid,
       loginHint: claims.loginHint)

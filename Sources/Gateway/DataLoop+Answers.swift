@@ -13,7 +13,7 @@ extension DataLoop {
     if case .loginRequired = denial { metrics.loginRequired &+= 1 }
     call.outcome = "denied"
     if let redirect = navigationTarget(of: denial, x, call) { return answer(x, call, .seeOther(redirect)) }
-    if call.evidence.isNavigation, call.route?.isMCP != true {
+    if navigates(call) {
       let action = plain.status == 401 ? ("Sign in", loginURL(x, call, isAbsolute: false)) : nil
       return answer(
         x, call,
@@ -74,7 +74,7 @@ extension DataLoop {
   private func loginURL(_ x: Exchange, _ call: Call, isAbsolute: Bool) -> String {
     let base = (isAbsolute ? shared.publicURL : "") + "/auth/login"
     let returnTo =
-      call.evidence.isNavigation ? x.requestBytes.string(x.request.target) : refererPath(x) ?? "/auth/"
+      navigates(call) ? x.requestBytes.string(x.request.target) : refererPath(x) ?? "/auth/"
     return base + "?return_to=" + PercentEncoding.encode(returnTo)
   }
 

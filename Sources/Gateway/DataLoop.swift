@@ -86,6 +86,13 @@ final class DataLoop {
   func sessionEnded(_ hash: TicketHash) {
     sessions.end(hash, now: Timestamp.now())
     endHolds(with: .loginRequired) { $0.owner == hash }
+    // Held calls that had begun to go on have a stream, and their clients wait for an answer in it.
+    for (id, entry) in waiting where entry.exchange.isLocalStream {
+      guard let call = entry.exchange.context as? Call, call.owner == hash, call.requestID == id else {
+        continue
+      }
+      resume(id, .deny(.loginRequired))
+    }
     server?.endStreams { exchange in (exchange.context as? Call)?.owner == hash }
   }
 

@@ -5,7 +5,7 @@ internal import Wire
 
 /// The addresses the proxy answers itself: `/auth/…` and `/.well-known/…`. No route can take them.
 enum OwnEndpoints {
-  /// A sign-out form is empty; nothing larger is meant for us.
+  /// Forms of our own pages are short; nothing larger is meant for us.
   static let maxBodyBytes = 16 * 1024
 
   static func covers(_ buffer: borrowing Buffer, _ path: Range<Int>) -> Bool {
@@ -33,8 +33,8 @@ extension DataLoop {
     x.collectBody(limit: OwnEndpoints.maxBodyBytes)
   }
 
-  /// What changes something is for pages of this origin only; what a script reads also for those of an allowed one. Sign-in, callback and the links that lead to
-  /// consent are navigations and may come from anywhere.
+  /// What changes something is for pages of this origin only; what a script reads also for those of an allowed one. Sign-in,
+  /// callback and the links that lead to consent are navigations and may come from anywhere.
   private func refusalOfOwnEndpoint(_ x: Exchange, _ call: Call) -> RequestGuard.Refusal? {
     let isForScripts = x.requestBytes.equals(x.request.path, "/auth/session")
     guard call.evidence.verb == .post || isForScripts else { return nil }

@@ -56,7 +56,7 @@ extension DataLoop {
     let isNew = call.session.map { Timestamp.now() - $0.snapshot.createdAt < .seconds(60) } ?? false
     deny(
       x, call,
-      isNew && call.hasReplayed && call.evidence.isNavigation ? .consentExhausted(scopes: []) : .loginRequired
+      isNew && call.hasReplayed && navigates(call) ? .consentExhausted(scopes: []) : .loginRequired
     )
     call.outcome = "token_rejected"
   }

@@ -69,7 +69,8 @@ struct ProviderRefresher: TokenRefresher {
     return grant
   }
 
-  /// With one token for everything the scope is left out and stays as granted, unless the user took some of it back. With several, each is asked for by its own.
+  /// With one token for everything the scope is left out and stays as granted, unless the user took some of it back. With several,
+  /// each is asked for by its own.
   private func scope(_ slot: CredentialSlots.Slot, _ request: RefreshRequest) -> [String]? {
     if slots.slots.count == 1 && !slots.scopeNamesResource {
       let withheld = request.session.withheldScopes

@@ -40,7 +40,7 @@ enum RequestGuard {
     }
   }
 
-  /// Rules for own endpoints that change something (`POST /auth/logout`): only pages of this very origin, or no page at all.
+  /// Rules for own endpoints that change something (`POST /auth/logout`): only pages of this very origin, or no page at all. (The answer of a kept call is for those who may make calls: see `OwnEndpoints`.)
   static func checkOwnEndpoint(_ evidence: CallerEvidence) -> Refusal? {
     if evidence.origin == .foreign { return .foreignOrigin }
     // A form on a page of ours that sends no referrer: the browser hides the origin, and still says that it is the same.

@@ -96,8 +96,10 @@ final class ConsentDesk: Sendable {
   /// Notes the answer to a question. With a yes, the person's other questions about the same server count as answered too: one
   /// consent may serve them all, and what it does not serve is asked about anew.
   ///
-  /// - Returns: the question, and all that are answered now.
-  func answered(_ id: TicketHash, _ state: State) -> (ask: Ask, all: [TicketHash])? {
+  /// - Returns: the question, and all that are answered now with the MCP sessions to be told.
+  func answered(_ id: TicketHash, _ state: State) -> (
+    ask: Ask, all: [(id: TicketHash, mcpSession: Bytes32?)]
+  )? {
     table.withLock { table in
       guard let ask = table.asks[id] else { return nil }
       var all = [id]
@@ -112,7 +114,16 @@ final class ConsentDesk: Sendable {
         table.newest[ask.subject] = nil
       }
       for other in all { table.asks[other]?.state = state }
-      return (ask, all)
+      return (ask, all.map { ($0, table.asks[$0]?.mcpSession) })
+    }
+  }
+
+  /// Forgets one question: nobody will answer it any more.
+  func forget(_ id: TicketHash) {
+    table.withLock { table in
+      guard let ask = table.asks.removeValue(forKey: id) else { return }
+      if table.newest[ask.subject] == id { table.newest[ask.subject] = nil }
+      table.counts[ask.subject.user, default: 1] -= 1
     }
   }
 

@@ -62,7 +62,7 @@ extension DataLoop {
       consent.scopes = [route.consent.wholeScope ?? ""]
       consent.isWhole = true
       consent.prompt = "consent"
-    case .show(let shown, _): link = shown
+    case .show(let shown): link = shown
     case .deny: throw .downstreamConsent
     }
     switch shared.consentRounds.verdict(

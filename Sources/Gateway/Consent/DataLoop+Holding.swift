@@ -26,9 +26,10 @@ struct ConsentOutcome: Sendable {
   /// nil: the route is gone from the configuration.
   var route: Int?
   var state: ConsentDesk.State
-  /// The question and its link; nil for a page that was sent to the provider at once.
-  var ask: TicketHash?
-  var asked: ConsentDesk.Ask?
+  /// What was asked about; nil for a page that was sent to the provider at once.
+  var subject: ConsentDesk.Subject?
+  /// The questions that are answered by it, and the MCP sessions to be told.
+  var announced: [(id: TicketHash, mcpSession: Bytes32?)]
 }
 
 extension DataLoop {
@@ -79,14 +80,11 @@ extension DataLoop {
   /// A question was answered. With yes, all held calls of that person to that server go on, since one consent may serve several,
   /// and the MCP session that waits hears of it. With no, only what was asked about ends.
   func settled(_ outcome: ConsentOutcome) {
-    if outcome.state == .granted { announce(outcome) }
+    for (ask, mcpSession) in outcome.announced { if let mcpSession { announce(ask, to: mcpSession) } }
     for (id, entry) in held where entry.user == outcome.user && entry.route == outcome.route {
-      guard outcome.state == .granted || entry.subject == outcome.asked?.subject else { continue }
+      guard outcome.state == .granted || entry.subject == outcome.subject else { continue }
       held[id] = nil
-      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held else {
-        continue
-      }
-      goOn(entry, call, outcome)
+      if let call = heldCall(id, entry) { goOn(entry, call, outcome) }
     }
   }
 
@@ -110,9 +108,7 @@ extension DataLoop {
     guard !held.isEmpty else { return }
     for (id, entry) in held where loop.now >= entry.until {
       held[id] = nil
-      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held,
-        let route = call.route
-      else { continue }
+      guard let call = heldCall(id, entry), let route = call.route else { continue }
       do throws(Denial) {
         let question = try question(entry.exchange, call, route, entry.need)
         deny(
@@ -126,20 +122,25 @@ extension DataLoop {
   /// Held calls that have nothing to wait for any more are told why.
   func endHolds(with denial: Denial, where isOver: (Call) -> Bool = { _ in true }) {
     for (id, entry) in held {
-      guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held,
-        isOver(call)
-      else { continue }
+      guard let call = heldCall(id, entry), isOver(call) else { continue }
       held[id] = nil
       deny(entry.exchange, call, denial)
     }
   }
 
+  /// The state of a held call; nil when its exchange went on to something else.
+  private func heldCall(_ id: UInt64, _ entry: HeldCall) -> Call? {
+    guard let call = entry.exchange.context as? Call, call.requestID == id, call.phase == .held else {
+      return nil
+    }
+    return call
+  }
+
   // MARK: Announcing
 
   /// `notifications/elicitation/complete` (MCP 2025-11-25) on the session's own stream, if it is on this loop.
-  private func announce(_ outcome: ConsentOutcome) {
-    guard let ask = outcome.ask, let key = outcome.asked?.mcpSession,
-      let id = shared.mcpSessions.stream(of: key),
+  private func announce(_ ask: TicketHash, to key: Bytes32) {
+    guard let id = shared.mcpSessions.stream(of: key),
       let x = sessionStreams[id], let call = x.context as? Call, call.requestID == id
     else { return }
     let message = Elicitation.complete(elicitationID: ConsentQuestion.elicitationID(ask))

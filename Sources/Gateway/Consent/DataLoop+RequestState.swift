@@ -66,6 +66,8 @@ extension DataLoop {
     if input.inputResponses.map(RequestState.isDeclined) == true, let session = call.session?.snapshot {
       // Nobody will open that link: a call that comes again is asked about anew, not held.
       shared.desk.withdraw(subject(x, call, route, session))
+      let (user, requestID) = (session.user, hex(call.requestID))
+      tellControl { control in await control.clientDeclined(user, requestID: requestID) }
       return .consentDeclined
     }
     call.isBack = true

@@ -21,11 +21,11 @@ struct RouteConsent: Sendable {
   /// What is done about a need that an upstream told of.
   enum Treatment {
     /// The provider is asked.
-    case ask(ConsentNeed)
+    case ask
     /// The provider is asked for ``RouteConsent/wholeScope`` instead of single scopes.
-    case askWhole(ConsentNeed)
+    case askWhole
     /// The person is shown this link of the upstream's.
-    case show(link: String, ConsentNeed)
+    case show(link: String)
     /// The person is told that nothing here helps.
     case deny
     /// The upstream's answer says it best.
@@ -36,13 +36,13 @@ struct RouteConsent: Sendable {
   /// be brought about by asking for ours.
   func treatment(of need: ConsentNeed) -> Treatment {
     guard need.kind == .consent, need.target == .downstream else {
-      return need.isRepairable ? .ask(need) : .pass
+      return need.isRepairable ? .ask : .pass
     }
     switch downstream {
     case .combined:
-      if wholeScope != nil { return .askWhole(need) }
-      return need.scopes.isEmpty ? .deny : .ask(need)
-    case .upstreamLink: return need.link.flatMap(allowed).map { .show(link: $0, need) } ?? .deny
+      if wholeScope != nil { return .askWhole }
+      return need.scopes.isEmpty ? .deny : .ask
+    case .upstreamLink: return need.link.flatMap(allowed).map { .show(link: $0) } ?? .deny
     case .deny: return .deny
     }
   }

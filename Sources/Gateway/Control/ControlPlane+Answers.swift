@@ -21,11 +21,32 @@ extension ControlPlane {
     let answered = consent.ask.flatMap { desk.answered($0, state) }
     homes.settled(
       ConsentOutcome(
-        user: consent.user, route: route(of: consent)?.index, state: state, ask: consent.ask,
-        asked: answered?.ask))
-    for ask in answered?.all ?? [] {
-      for waiter in pagesWaiting.removeValue(forKey: ask) ?? [:] { waiter.value.resume() }
-    }
+        user: consent.user, route: route(of: consent)?.index, state: state, subject: answered?.ask.subject,
+        announced: state == .granted ? answered?.all ?? [] : []))
+    for (id, _) in answered?.all ?? [] { wakePages(id) }
+  }
+
+  /// A walk to the provider ended without an answer: its link is used up, and a call that comes again is asked about anew.
+  func walkFailed(_ attempt: SignInAttempt) {
+    guard case .consent(let consent) = attempt.purpose, let ask = consent.ask else { return }
+    desk.forget(ask)
+    wakePages(ask)
+  }
+
+  private func wakePages(_ ask: TicketHash) {
+    for waiter in pagesWaiting.removeValue(forKey: ask) ?? [:] { waiter.value.resume() }
+  }
+
+  /// A client was asked, and its user did not want to open the link.
+  func clientDeclined(_ user: UserKey, requestID: String) {
+    metrics.consentsDeclined += 1
+    log.consentDeclined(user, scopes: [], requestID: requestID)
+  }
+
+  /// Counts and tells that the store failed.
+  func noteFailure(_ error: StoreError) {
+    metrics.storeErrors += 1
+    log.storeFailed("\(error)")
   }
 
   /// The person said no, here or at the provider: what was kept is not sent any more.
@@ -35,8 +56,7 @@ extension ControlPlane {
     settle(consent, .declined)
     guard let ask = consent.ask else { return }
     do { _ = try await store.take(.keptCall, ask, owner: user, now: clock()) } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
+      noteFailure(error)
     }
   }
 
@@ -46,8 +66,7 @@ extension ControlPlane {
     // What is on its way to the store is in it before it is thrown away.
     for task in Array(recordsBeingKept.values) { await task.value }
     do { try await store.discard(.keptCall, owner: user) } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
+      noteFailure(error)
     }
   }
 
@@ -69,11 +88,14 @@ extension ControlPlane {
     return .json(200, JSONValue.object(["state": .string(state)]).serialized())
   }
 
-  /// Pages that may wait at once, of all people.
+  /// Pages that may wait at once, of all people, and for one link.
   private static let maxPagesWaiting = 1000
+  private static let maxWaitingForLink = 8
 
   private func waitForAnswer(_ key: TicketHash, atMost limit: Duration) async {
-    guard pagesWaiting.values.reduce(0, { $0 + $1.count }) < Self.maxPagesWaiting else { return }
+    guard pagesWaiting[key]?.count ?? 0 < Self.maxWaitingForLink,
+      pagesWaiting.values.reduce(0, { $0 + $1.count }) < Self.maxPagesWaiting
+    else { return }
     let loop = loop
     lastWaiter += 1
     let id = lastWaiter
@@ -120,8 +142,7 @@ extension ControlPlane {
       else { return .deny(.notKept) }
       return .replay(call, ticket: session.hash)
     } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
+      noteFailure(error)
       return .deny(.storeUnavailable)
     }
   }

@@ -198,6 +198,8 @@ extension ControlPlane {
     case (.done, .some):
       // Whether the upstream has what it needs now, it alone knows: the call goes there again, so often and no more.
       noteRound(consent, user: link.session.user)
+      metrics.consentsGranted += 1
+      log.consentGranted(link.session.user, scopes: consent.scopes, requestID: request.requestID)
       settle(consent, .granted)
       return .seeOther(returnTo)
     case (.decline, _):
@@ -279,8 +281,7 @@ extension ControlPlane {
   }
 
   func storeFailed(_ error: StoreError, _ request: OwnRequest) -> OwnResponse {
-    metrics.storeErrors += 1
-    log.storeFailed("\(error)")
+    noteFailure(error)
     return unavailable(request)
   }
 }

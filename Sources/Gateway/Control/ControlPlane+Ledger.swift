@@ -65,7 +65,7 @@ extension ControlPlane {
     let note = Note(
       kind: .consent, owner: user, key: given.key,
       payload: JSONValue.object(given.note).serializedBytes(), updatedAt: given.at)
-    do { try await store.put(note, keeping: Self.maxEntries) } catch { ledgerFailed(error) }
+    do { try await store.put(note, keeping: Self.maxEntries) } catch { noteFailure(error) }
   }
 
   /// What a person agreed to, the newest first.
@@ -114,7 +114,7 @@ extension ControlPlane {
     let note = Note(
       kind: .toolScopes, owner: nil, key: ControlPlane.noteKey(entry.subject.key),
       payload: entry.json.serializedBytes(), updatedAt: entry.at)
-    do { try await store.put(note, keeping: Self.maxLearned) } catch { ledgerFailed(error) }
+    do { try await store.put(note, keeping: Self.maxLearned) } catch { noteFailure(error) }
     log.toolScopesLearned(route: entry.subject.route, scopes: entry.scopes)
   }
 
@@ -124,7 +124,7 @@ extension ControlPlane {
       let notes = try await store.notes(.toolScopes, owner: nil)
       toolScopes.restore(notes.compactMap { ToolScopes.Learned(payload: $0.payload, at: $0.updatedAt) })
     } catch {
-      ledgerFailed(error)
+      noteFailure(error)
     }
   }
 
@@ -143,7 +143,7 @@ extension ControlPlane {
         try await store.removeNote(.toolScopes, owner: nil, key: ControlPlane.noteKey(key))
       }
     } catch {
-      ledgerFailed(error)
+      noteFailure(error)
     }
     return keys.count
   }
@@ -151,10 +151,5 @@ extension ControlPlane {
   /// Names of tools may be longer than a note's key.
   private static func noteKey(_ key: String) -> String {
     Base64URL.encode(Array(SHA256.hash(data: Array(key.utf8))))
-  }
-
-  private func ledgerFailed(_ error: StoreError) {
-    metrics.storeErrors += 1
-    log.storeFailed("\(error)")
   }
 }

@@ -29,9 +29,9 @@ extension ControlPlane {
       return try await signIn.begin(demand, purpose: purpose, returnTo: returnTo, request: request)
     } catch let error as OAuthError {
       return providerFailed(error, request)
+    } catch let error as StoreError {
+      return storeFailed(error, request)
     } catch {
-      metrics.storeErrors += 1
-      log.storeFailed("\(error)")
       return unavailable(request)
     }
   }
@@ -39,72 +39,90 @@ extension ControlPlane {
   // MARK: Arrival
 
   private func complete(_ arrival: SignIn.Arrival, _ request: OwnRequest) async -> OwnResponse {
-    let previous = await currentSession(request)
     let user = slots.user(of: arrival.claims)
-    var overlap = Duration.seconds(30)
-    var isConsent = false
-    // Whose tokens are renewed: what they had is carried over.
-    var holder = previous.session
-    var replaced = holder?.hash
-    if case .consent(let consent) = arrival.attempt.purpose {
-      isConsent = user.digest == consent.user
-      if isConsent {
-        // The same person gave more consent. An MCP client that carries the old ticket must be able to repeat its call.
-        overlap = policy.absoluteTimeout
-        let asker = await askersSession(consent, user: user)
-        if let asker { holder = asker }
-        replaced = holder?.user == user ? holder?.hash : consent.session
-      } else {
+    let previous = await currentSession(request).session
+    var landing = OwnResponse.seeOther(arrival.attempt.returnTo)
+    let ticket: Ticket?
+    if case .consent(let consent) = arrival.attempt.purpose, user.digest == consent.user {
+      let holder = await askersSession(consent, user: user) ?? previous
+      ticket = await widen(arrival, consent, user: user, holder: holder, browser: previous)
+      noteRound(consent, user: user)
+      if !(await concluded(consent, arrival, user: user, before: holder, request)) {
+        landing = declinedPage(request)
+      }
+    } else {
+      if case .consent(let consent) = arrival.attempt.purpose {
         log.userChanged(requestID: request.requestID)
         // The link is used up: those who wait for its user wait in vain.
         settle(consent, .declined)
       }
-    }
-    let slot = consentSlot(arrival.attempt)
-    let grant = slots.grant(arrival, user: user, previous: holder, consentSlot: slot)
-    // A browser that gave consent for another session of its user keeps its own; the other session keeps its ticket, too, since
-    // nobody is there to take a new one.
-    let isElsewhere = isConsent && previous.session?.user == user && previous.session?.hash != replaced
-    var ticket: Ticket?
-    if isElsewhere, let holder, await authority.extend(holder.hash, with: grant) != nil {
-      // Done: nothing of this browser's session has changed.
-    } else {
-      // Where the other session ended meanwhile, this browser's gets what was granted.
-      let old = isElsewhere ? previous.session?.hash : replaced
-      let result = await authority.signIn(grant, replacing: old, overlap: overlap)
-      if let gone = result.previous, result.userChanged {
-        await homes.forget(gone.hash)
-        await dropPending(of: gone.user)
-      }
-      ticket = result.ticket
-    }
-    if case .consent(let consent) = arrival.attempt.purpose, isConsent {
-      let narrowed = slots.narrowed(arrival, previous: holder)
-      if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
-      noteRound(consent, user: user)
-      await granted(slots.granted(of: consent, arrival, slot: slot), consent, user: user, request)
-    } else {
+      let grant = slots.grant(
+        arrival, user: user, previous: previous, consentSlot: consentSlot(arrival.attempt))
+      ticket = await signedIn(grant, replacing: previous?.hash, overlap: .seconds(30))
       metrics.signIns += 1
       rounds.forget(user: user.digest)
       log.signedIn(user, requestID: request.requestID)
     }
-    let response = OwnResponse.seeOther(arrival.attempt.returnTo)
-      .adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))
+    let response = landing.adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))
     return ticket.map { response.adding("Set-Cookie", cookies.session(Secret($0.reveal()))) } ?? response
   }
 
+  /// Gives what a consent brought to the session that holds the tokens.
+  ///
+  /// - Parameters:
+  ///   - holder: the session whose call asked, or what took its place.
+  ///   - browser: the session of the browser in which the consent was given.
+  /// - Returns: the new ticket for that browser; nil when it keeps its own.
+  private func widen(
+    _ arrival: SignIn.Arrival, _ consent: SignInAttempt.Consent, user: UserKey, holder: Session?,
+    browser: Session?
+  ) async -> Ticket? {
+    let grant = slots.grant(
+      arrival, user: user, previous: holder, consentSlot: consentSlot(arrival.attempt))
+    var replaced = holder?.user == user ? holder?.hash : consent.session
+    if let browser, browser.user == user, browser.hash != replaced {
+      // The other session keeps its ticket, since nobody is there to take a new one, and so does this browser's.
+      if let holder, await authority.extend(holder.hash, with: grant) != nil { return nil }
+      // It ended meanwhile: this browser's gets what was granted.
+      replaced = browser.hash
+    }
+    // An MCP client that carries the old ticket must be able to repeat its call.
+    return await signedIn(grant, replacing: replaced, overlap: policy.absoluteTimeout)
+  }
+
+  private func signedIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration) async -> Ticket {
+    let result = await authority.signIn(grant, replacing: old, overlap: overlap)
+    if let gone = result.previous, result.userChanged {
+      await homes.forget(gone.hash)
+      await dropPending(of: gone.user)
+    }
+    return result.ticket
+  }
+
   /// What came of a consent: a provider may let the person untick what was asked, and come back with less, or nothing, of it.
-  private func granted(
-    _ scopes: [String], _ asked: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest
-  ) async {
-    if scopes.isEmpty, !asked.scopes.isEmpty { return await declined(asked, user: user, request) }
-    metrics.consentsGranted += 1
-    log.consentGranted(user, scopes: scopes, requestID: request.requestID)
+  ///
+  /// - Returns: whether anything was granted.
+  private func concluded(
+    _ asked: SignInAttempt.Consent, _ arrival: SignIn.Arrival, user: UserKey, before: Session?,
+    _ request: OwnRequest
+  ) async -> Bool {
+    let narrowed = slots.narrowed(arrival, previous: before)
+    if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
     var given = asked
-    given.scopes = scopes
+    given.scopes = slots.granted(of: asked, arrival, slot: consentSlot(arrival.attempt))
+    if given.scopes.isEmpty, !asked.scopes.isEmpty, !asked.isStepUp,
+      // Some providers spell in the answer what was asked in another way: anything new is a yes.
+      ScopeList.missing(arrival.tokens.scope ?? [], from: before?.grantedScopes ?? []).isEmpty
+    {
+      await declined(asked, user: user, request)
+      return false
+    }
+    metrics.consentsGranted += 1
+    log.consentGranted(user, scopes: given.scopes, requestID: request.requestID)
     await enter(given, user: user)
     // Last: whoever hears of it finds the new session.
     settle(asked, .granted)
+    return true
   }
 
   /// The session whose call asked for the consent: an MCP client's is often another one than that of the browser in which its
@@ -147,10 +165,10 @@ extension ControlPlane {
       return await refused(error, attempt, request)
     case .token(let error, let attempt):
       metrics.signInFailures += 1
+      walkFailed(attempt)
       return providerFailed(error, request).adding("Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
-    case .store:
-      metrics.storeErrors += 1
-      return unavailable(request)
+    case .store(let error):
+      return storeFailed(error, request)
     }
   }
 
@@ -162,8 +180,9 @@ extension ControlPlane {
       let session = await currentSession(request).session, session.user.digest == consent.user
     {
       await declined(consent, user: session.user, request)
-    } else if !isConsent {
-      metrics.signInFailures += 1
+    } else {
+      if !isConsent { metrics.signInFailures += 1 }
+      walkFailed(attempt)
     }
     log.signInFailed("provider answered \(error)", requestID: request.requestID)
     let title: String

@@ -57,7 +57,7 @@ struct SignIn: Sendable {
     /// The provider, or the person, said no; the code is from the standard's list, never the provider's text.
     case refused(error: String, attempt: SignInAttempt)
     case token(OAuthError, attempt: SignInAttempt)
-    case store
+    case store(StoreError)
   }
 
   /// The request for everything a new session needs.
@@ -141,7 +141,7 @@ struct SignIn: Sendable {
       else { return nil }
       return attempt
     } catch {
-      throw .store
+      throw .store(error)
     }
   }
 }
