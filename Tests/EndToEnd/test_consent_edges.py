@@ -261,6 +261,25 @@ def declines(one) -> int:
     return sum("consent declined" in line for line in one.output().splitlines())
 
 
+def test_a_page_hears_of_a_walk_that_failed(scene, page):
+    guard(scene)
+    question = ask(page)
+    assert state(page, question.url) == "pending"
+    refused(scene, page, question.url, "server_error")
+    assert state(page, question.url, wait=20) == "unknown"
+    again = ask(page)
+    page.consent_through(again.url)
+    assert state(page, again.url) == "granted"
+
+
+def test_scopes_that_a_provider_spells_in_its_own_way_are_no_refusal(scene):
+    guard(scene)
+    client = scene.client()
+    question = ask(client)
+    client.visitor.consent_through(question.url, BASIC + ["https://provider.example/auth/files.read"])
+    assert state(client.visitor, question.url) == "granted"
+
+
 @pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error", "interaction_required"])
 def test_a_provider_that_cannot_is_not_a_user_who_declined(scene, error):
     judge = guard(scene)
@@ -307,7 +326,8 @@ def test_only_what_the_provider_granted_is_entered_and_told_of(scene, page):
     other = scene.visitor()
     declined = len(audit(scene.proxies[0], "consent declined", 0))
     question = ask(other)
-    other.consent_through(question.url, BASIC)
+    page_then = other.consent_through(question.url, BASIC)
+    assert page_then.status == 403 and "You did not agree" in page_then.text, page_then
     assert entries(other) == [] and state(other, question.url) == "declined"
     line, = audit(scene.proxies[0], "consent declined", declined + 1)[declined:]
     assert line["scopes"] == "files.read files.write"

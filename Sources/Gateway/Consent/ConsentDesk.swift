@@ -96,10 +96,8 @@ final class ConsentDesk: Sendable {
   /// Notes the answer to a question. With a yes, the person's other questions about the same server count as answered too: one
   /// consent may serve them all, and what it does not serve is asked about anew.
   ///
-  /// - Returns: the question, and all that are answered now with the MCP sessions to be told.
-  func answered(_ id: TicketHash, _ state: State) -> (
-    ask: Ask, all: [(id: TicketHash, mcpSession: Bytes32?)]
-  )? {
+  /// - Returns: the question, and all that are answered now.
+  func answered(_ id: TicketHash, _ state: State) -> (ask: Ask, all: [TicketHash])? {
     table.withLock { table in
       guard let ask = table.asks[id] else { return nil }
       var all = [id]
@@ -114,7 +112,7 @@ final class ConsentDesk: Sendable {
         table.newest[ask.subject] = nil
       }
       for other in all { table.asks[other]?.state = state }
-      return (ask, all.map { ($0, table.asks[$0]?.mcpSession) })
+      return (ask, all)
     }
   }
 

@@ -28,8 +28,10 @@ struct ConsentOutcome: Sendable {
   var state: ConsentDesk.State
   /// What was asked about; nil for a page that was sent to the provider at once.
   var subject: ConsentDesk.Subject?
-  /// The questions that are answered by it, and the MCP sessions to be told.
-  var announced: [(id: TicketHash, mcpSession: Bytes32?)]
+  /// The question, and the MCP session that is told when it was answered with yes. Others that a consent may serve as well have links
+  /// of their own, which their users have not opened.
+  var ask: TicketHash?
+  var mcpSession: Bytes32?
 }
 
 extension DataLoop {
@@ -80,7 +82,9 @@ extension DataLoop {
   /// A question was answered. With yes, all held calls of that person to that server go on, since one consent may serve several,
   /// and the MCP session that waits hears of it. With no, only what was asked about ends.
   func settled(_ outcome: ConsentOutcome) {
-    for (ask, mcpSession) in outcome.announced { if let mcpSession { announce(ask, to: mcpSession) } }
+    if outcome.state == .granted, let ask = outcome.ask, let key = outcome.mcpSession {
+      announce(ask, to: key)
+    }
     for (id, entry) in held where entry.user == outcome.user && entry.route == outcome.route {
       guard outcome.state == .granted || entry.subject == outcome.subject else { continue }
       held[id] = nil

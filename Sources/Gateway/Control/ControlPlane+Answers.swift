@@ -22,8 +22,8 @@ extension ControlPlane {
     homes.settled(
       ConsentOutcome(
         user: consent.user, route: route(of: consent)?.index, state: state, subject: answered?.ask.subject,
-        announced: state == .granted ? answered?.all ?? [] : []))
-    for (id, _) in answered?.all ?? [] { wakePages(id) }
+        ask: consent.ask, mcpSession: answered?.ask.mcpSession))
+    for id in answered?.all ?? [] { wakePages(id) }
   }
 
   /// A walk to the provider ended without an answer: its link is used up, and a call that comes again is asked about anew.
