@@ -3,7 +3,7 @@ import Glibc
 import Reactor
 import Synchronization
 
-/// An upstream that does exactly what a test says: raw bytes over TCP, one queue per connection.
+/// An upstream that does exactly what a test says: raw bytes over TCP, one thread per connection.
 final class ScriptedUpstream: Sendable {
   /// One accepted connection.
   struct Connection {
@@ -36,7 +36,7 @@ final class ScriptedUpstream: Sendable {
     precondition(listen(listener.descriptor, 256) == 0)
     self.listener = listener
     self.port = port
-    DispatchQueue(label: "upstream.accept").async { [self] in
+    OwnThread.run { [self] in
       while true {
         let accepted = accept(listener.descriptor, nil, nil)
         guard accepted >= 0 else {
@@ -46,7 +46,7 @@ final class ScriptedUpstream: Sendable {
         let socket = RawSocket(descriptor: accepted)
         let index = count.wrappingAdd(1, ordering: .relaxed).oldValue
         open.withLock { $0.append(socket) }
-        DispatchQueue(label: "upstream.\(index)").async { [self] in
+        OwnThread.run { [self] in
           script(Connection(socket: socket, reader: MessageReader(socket), index: index))
           socket.shutdownBoth()
           open.withLock { $0.removeAll { $0 === socket } }
@@ -66,5 +66,27 @@ final class ScriptedUpstream: Sendable {
     let item = DispatchWorkItem(block: body)
     DispatchQueue(label: "test.background").async(execute: item)
     return item
+  }
+}
+
+/// A thread for one piece of work that blocks. Queues share a bounded number of threads: with many tests at once, an upstream could
+/// wait for one so long that its test gives up.
+private final class OwnThread {
+  private let body: @Sendable () -> Void
+
+  private init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+
+  static func run(_ body: @escaping @Sendable () -> Void) {
+    let work = unsafe Unmanaged.passRetained(OwnThread(body)).toOpaque()
+    var thread = pthread_t()
+    let failure = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        unsafe Unmanaged<OwnThread>.fromOpaque(argument).takeRetainedValue().body()
+        return nil
+      }, work)
+    precondition(failure == 0, "no thread: \(failure)")
+    pthread_detach(thread)
   }
 }
