@@ -175,6 +175,28 @@ extension Configuration {
       cautions.append(
         places.problem("routes[\(index)].upstream", "is http: users' tokens cross the network in the clear"))
     }
+    let isEntra =
+      oidc.profile == .entra || oidc.profile == .auto && oidc.issuer.host.hasPrefix("login.microsoftonline.")
+    for (index, route) in routes.enumerated() where isEntra {
+      if route.resource != nil {
+        cautions.append(
+          places.problem(
+            "routes[\(index)].resource", "is not sent: Microsoft Entra ID names resources in scopes"))
+      }
+      if route.exchange?.form == .tokenExchange {
+        cautions.append(
+          places.problem(
+            "routes[\(index)].exchange.form",
+            "will be refused: Microsoft Entra ID has \"on_behalf_of\" instead"))
+      }
+    }
+    let checksBefore = consent.requirePreConsent || routes.contains { $0.requirePreConsent == true }
+    if !checksBefore, !consent.toolScopes.isEmpty || consent.learnToolScopes {
+      cautions.append(
+        places.problem(
+          consent.toolScopes.isEmpty ? "consent.learn_tool_scopes" : "consent.tool_scopes",
+          "has no effect: no route has \"require_pre_consent\""))
+    }
     if let admin, !admin.listen.isLoopback {
       cautions.append(
         places.problem("admin.listen", "is not a loopback address: keep everybody else away from it"))

@@ -5,7 +5,9 @@ extension Configuration {
     for (index, entry) in consent.toolScopes.enumerated() {
       let place = "consent.tool_scopes[\(index)]"
       if let route = entry.route, reading.isSound(place, "routes"), !paths.contains(route) {
-        reading.note("\(place).route", "must be the path of a route")
+        reading.note(
+          "\(place).route",
+          "must be the path of a route: \(paths.sorted().map { "\"\($0)\"" }.joined(separator: ", "))")
       }
       if entry.tool == nil, entry.method == nil, reading.isSound(place) {
         reading.note(place, "must name a \"tool\" or a \"method\"; scopes of the whole route stand there")
@@ -45,6 +47,11 @@ extension Configuration {
     ] where isSet {
       reading.note(
         "\(place).exchange.\(key)", "must not be there with \"on_behalf_of\", which has no such thing")
+    }
+    if exchange.subjectScope.isEmpty {
+      reading.note(
+        "\(place).exchange.subject_scope",
+        "is missing: \"on_behalf_of\" exchanges a token that was made for this proxy's own scope")
     }
     if route.scope.isEmpty {
       reading.note("\(place).scope", "is missing: \"on_behalf_of\" asks for the scopes of the upstream's API")

@@ -111,7 +111,9 @@ extension Configuration.ConsentRule {
           """
         ),
         make.required(
-          "values", \.values, Form<String>.line("a code").list(minimum: 1), example: ["NEEDS_CONSENT"],
+          "values", \.values,
+          Form<String>.line("a code as text, such as \"NEEDS_CONSENT\" or \"4711\"").list(minimum: 1),
+          example: ["NEEDS_CONSENT"],
           "The codes that mean it. Numbers are written as text."),
         make.optional(
           "scopes", \.scopes, .pointer, otherwise: "where they are usually found",
@@ -176,9 +178,25 @@ extension Configuration.Exchange {
 }
 
 extension Form where Value == String {
+  /// A host's name or address alone.
+  static var hostName: Form<String> {
+    text(
+      "the name of a host such as \"consent.example.com\", without scheme, port and path",
+      pattern: "^[A-Za-z0-9._-]+$"
+    ) { text in
+      let isGood = text.utf8.allSatisfy { ASCII.isLetter($0) || ASCII.isDigit($0) || "._-".utf8.contains($0) }
+      return isGood && !text.isEmpty && text.utf8.count <= 253 ? text : nil
+    } write: {
+      $0
+    }
+  }
+
   /// A JSON pointer that is not the whole document.
   static var pointer: Form<String> {
-    text("a JSON pointer such as \"/error/data/code\"", pattern: "^(/([^~/]|~0|~1)*)+$") { text in
+    text(
+      "a JSON pointer, which begins with a slash, such as \"/error/data/code\"",
+      pattern: "^(/([^~/]|~0|~1)*)+$"
+    ) { text in
       guard text.hasPrefix("/"), text.utf8.count <= 256 else { return nil }
       let isGood = text.split(separator: "~", omittingEmptySubsequences: false).dropFirst()
         .allSatisfy { $0.hasPrefix("0") || $0.hasPrefix("1") }

@@ -55,7 +55,7 @@ extension Configuration.Route {
         ),
         make.optional(
           "name", \.name, .line("a name for people", limit: 80), otherwise: "the `path`",
-          example: "Team tools", "What the consent page calls the server."),
+          example: "Team tools", "What people are told the server is called: in messages, and on pages."),
         make.optionalSection(
           "exchange", \.exchange, Configuration.Exchange.section, otherwise: "the user's token goes upstream",
           """
@@ -77,7 +77,7 @@ extension Configuration.Route {
         ),
         make.value(
           "consent_link_hosts", \.consentLinkHosts,
-          Form<String>.word("the name of a host", limit: 253).list(),
+          Form<String>.hostName.list(),
           example: ["consent.example.com"],
           "Hosts that links of the upstream's may lead to, for `upstream_link`. Others are not shown."),
         make.list(

@@ -128,8 +128,8 @@ extension Configuration.Admin {
         make.required(
           "listen", \.listen, .listen, example: "127.0.0.1:9090",
           """
-          Where `/healthz`, `/readyz` and `/metrics` are served, without TLS and without a sign-in. Keep \
-          it away from the public.
+          Where `/healthz`, `/readyz`, `/metrics` and `/tool-scopes` are served, without TLS and without a \
+          sign-in. Keep it away from the public.
           """
         )
       ]

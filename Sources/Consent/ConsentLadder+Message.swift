@@ -16,13 +16,17 @@ public enum ConsentMessage {
   ///   - server: what people call the server: the route's name.
   ///   - tool: the tool, prompt or resource that was called, where there is one.
   ///   - scopes: what is asked for; as many are named as there is room for, the others counted.
+  ///   - isStepUp: no scope is missing, the sign-in has to be newer or stronger.
   ///   - link: where consent is given, for answers that have no other place for it. It ends the text.
-  public static func text(server: String, tool: String?, scopes: [String], link: String? = nil) -> String {
-    var text = "\(span(server, "The server") { "The server \($0)" }) needs your consent"
+  public static func text(
+    server: String, tool: String?, scopes: [String], isStepUp: Bool = false, link: String? = nil
+  ) -> String {
+    var text =
+      "\(span(server, "The server") { "The server \($0)" }) \(isStepUp ? "needs you to sign in once more" : "needs your consent")"
     text += span(tool ?? "", "") { " for \($0)" }
     var tail = "."
     if let link, link.utf8.count <= maxLinkBytes {
-      tail = ". Open this link, agree there, then try again: \(link)"
+      tail = ". Open this link, \(isStepUp ? "sign in" : "agree") there, then try again: \(link)"
     }
     text += list(scopes, maxBytes: maxBytes - text.utf8.count - tail.utf8.count)
     return text + tail

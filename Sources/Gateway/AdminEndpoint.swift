@@ -40,6 +40,10 @@ final class AdminEndpoint: ExchangeHandler {
     case .get, .head: reply(x, 200, control.toolScopesPage(), type: "application/json")
     case .delete:
       let query = x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) } ?? []
+      // A misspelt name must not forget everything.
+      guard query.allSatisfy({ ["route", "tool"].contains($0.0) }) else {
+        return reply(x, 400, "the parameters are route and tool; without any, all is forgotten\n")
+      }
       let route = query.first { $0.0 == "route" }?.1
       let tool = query.first { $0.0 == "tool" }?.1
       ask(x) { (200, "forgotten: \(await $0.forgetToolScopes(route: route, tool: tool))\n") }

@@ -78,7 +78,7 @@ def test_a_page_script_gets_a_structured_answer_with_the_configured_status(scene
     assert body == {"jsonrpc": "2.0", "id": 41, "error": {
         "code": 1002, "message": "The server `/mcp` needs your consent for `files`: `files.read`.", "data": {
             "reason": "consent_required", "scopes": ["files.read"], "interaction_url": of_this_origin(visitor, data["interaction_url"]),
-            "tool": "files", "kept": True, "request_id": answer.header("x-request-id")}}}
+            "kind": "consent", "tool": "files", "kept": True, "request_id": answer.header("x-request-id")}}}
     # A 401 has to name a scheme (RFC 9110 §11.6.1); none of the upstream's.
     assert len(answer.all("www-authenticate")) == (status == 401), answer
 
@@ -116,7 +116,7 @@ def test_a_client_of_2025_that_shows_links_gets_the_error_made_for_it(clients, i
     assert body == {"jsonrpc": "2.0", "id": id, "error": {"code": -32042, "message": question.text, "data": {
         "elicitations": [{"mode": "url", "elicitationId": question.elicitation, "url": of_this_origin(client.visitor, question.url),
                           "message": "The server `/mcp` needs your consent for `files`: `files.read`."}],
-        "reason": "consent_required", "scopes": ["files.read"], "interaction_url": question.url, "tool": "files",
+        "reason": "consent_required", "scopes": ["files.read"], "interaction_url": question.url, "kind": "consent", "tool": "files",
         "request_id": answer.header("x-request-id")}}}
     assert question.elicitation and question.elicitation not in question.url
 
@@ -134,7 +134,7 @@ def test_a_client_of_2026_that_shows_links_is_asked_for_input(clients, id):
             "mode": "url", "url": of_this_origin(client.visitor, question.url),
             "message": "The server `/mcp` needs your consent for `files`: `files.read`."}}},
         "_meta": {CONSENT_META: {"reason": "consent_required", "scopes": ["files.read"], "interaction_url": question.url,
-                                 "tool": "files", "request_id": answer.header("x-request-id")}}}}
+                                 "kind": "consent", "tool": "files", "request_id": answer.header("x-request-id")}}}}
     assert "files" not in question.state and len(question.state) > 80
 
 
@@ -150,7 +150,7 @@ def test_a_client_that_cannot_show_links_gets_a_result_that_can_be_read(clients,
     assert body == {"jsonrpc": "2.0", "id": "a", "result": result | {
         "content": [{"type": "text", "text": text}], "isError": True,
         "_meta": {CONSENT_META: {"reason": "consent_required", "scopes": ["files.read"],
-                                 "interaction_url": of_this_origin(client.visitor, question.url), "tool": "files",
+                                 "interaction_url": of_this_origin(client.visitor, question.url), "kind": "consent", "tool": "files",
                                  "request_id": answer.header("x-request-id")}}}}
 
 

@@ -25,12 +25,16 @@ struct ConsentQuestion: Sendable {
 
   /// The sentence for people, without the link.
   var message: String {
-    ConsentMessage.text(server: server, tool: consent.tool, scopes: consent.scopes)
+    ConsentMessage.text(server: server, tool: consent.tool, scopes: consent.scopes, isStepUp: isStepUp)
   }
+
+  /// No scope is missing: the sign-in has to be newer or stronger.
+  private var isStepUp: Bool { consent.scopes.isEmpty && consent.isStepUp }
 
   /// The same for those who have nothing but the text.
   var messageWithLink: String {
-    ConsentMessage.text(server: server, tool: consent.tool, scopes: consent.scopes, link: url)
+    ConsentMessage.text(
+      server: server, tool: consent.tool, scopes: consent.scopes, isStepUp: isStepUp, link: url)
   }
 
   /// What programs go by: the same in every form of the answer.
@@ -39,6 +43,7 @@ struct ConsentQuestion: Sendable {
       ("reason", "consent_required"), ("scopes", .array(consent.scopes.map { .string($0) })),
       ("interaction_url", .string(url)),
     ])
+    data["kind"] = .string(isStepUp ? "step_up" : "consent")
     if let tool = consent.tool { data["tool"] = .string(tool) }
     if isKept { data["kept"] = true }
     data["request_id"] = .string(requestID)

@@ -88,7 +88,8 @@ extension DataLoop {
     question.id = ticket.reveal()
     question.url = shared.publicURL + "/auth/continue?i=" + question.id
     question.consent.ask = ticket.hash
-    learn(x, call, route, question.consent)
+    // What is known beforehand teaches nothing.
+    if need.source != .precheck { learn(x, call, route, question.consent) }
     let isScript = callerKind(call) == .pageScript
     if isScript, need.isUnexecuted, shared.keptCalls.perUser > 0,
       let kept = KeptCall(x, route: route, maxBody: shared.keptCalls.maxBody)

@@ -67,7 +67,8 @@ extension DataLoop {
       // Nobody will open that link: a call that comes again is asked about anew, not held.
       shared.desk.withdraw(subject(x, call, route, session))
       let (user, requestID) = (session.user, hex(call.requestID))
-      tellControl { control in await control.clientDeclined(user, requestID: requestID) }
+      let what = ConsentSubject(scopes: [], route: route.path, tool: toolName(x, call))
+      tellControl { control in await control.clientDeclined(user, what, requestID: requestID) }
       return .consentDeclined
     }
     call.isBack = true

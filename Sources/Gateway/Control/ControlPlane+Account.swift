@@ -91,7 +91,7 @@ extension ControlPlane {
   /// Words for what just happened, chosen from a fixed list: the query is not shown.
   private static func notice(_ key: String?) -> String? {
     switch key {
-    case "consent": "Thank you. You can go back and try again: the server may act for you now."
+    case "consent": "You can go back now, and try again."
     case "signed_out": "You are signed out"
     case "revoked": "Taken back. The server has to ask you again."
     default: nil

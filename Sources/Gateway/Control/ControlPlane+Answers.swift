@@ -38,9 +38,9 @@ extension ControlPlane {
   }
 
   /// A client was asked, and its user did not want to open the link.
-  func clientDeclined(_ user: UserKey, requestID: String) {
+  func clientDeclined(_ user: UserKey, _ what: ConsentSubject, requestID: String) {
     metrics.consentsDeclined += 1
-    log.consentDeclined(user, scopes: [], requestID: requestID)
+    log.consentDeclined(user, what, requestID: requestID)
   }
 
   /// Counts and tells that the store failed.
@@ -52,7 +52,7 @@ extension ControlPlane {
   /// The person said no, here or at the provider: what was kept is not sent any more.
   func declined(_ consent: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest) async {
     metrics.consentsDeclined += 1
-    log.consentDeclined(user, scopes: consent.scopes, requestID: request.requestID)
+    log.consentDeclined(user, consent.subject, requestID: request.requestID)
     settle(consent, .declined)
     guard let ask = consent.ask else { return }
     do { _ = try await store.take(.keptCall, ask, owner: user, now: clock()) } catch {

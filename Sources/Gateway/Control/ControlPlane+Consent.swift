@@ -162,9 +162,7 @@ extension ControlPlane {
     guard let text = form.first(where: { $0.0 == "decision" })?.1 else { return await fetchKept(request) }
     // A decision is made on our own page alone.
     if request.evidence.hasAllowedOrigin { return .deny(.crossSite) }
-    guard let decision = Decision(rawValue: text) else {
-      return .respond(.json(400, #"{"error":"invalid_request"}"#))
-    }
+    guard let decision = Decision(rawValue: text) else { return .respond(noDecision(request)) }
     do {
       let link = try await follow(request, takes: true)
       let answer = await carryOut(decision, link, request)
@@ -199,16 +197,22 @@ extension ControlPlane {
       // Whether the upstream has what it needs now, it alone knows: the call goes there again, so often and no more.
       noteRound(consent, user: link.session.user)
       metrics.consentsGranted += 1
-      log.consentGranted(link.session.user, scopes: consent.scopes, requestID: request.requestID)
+      log.consentGranted(link.session.user, consent.subject, requestID: request.requestID)
       settle(consent, .granted)
       return .seeOther(returnTo)
     case (.decline, _):
       await declined(consent, user: link.session.user, request)
       return declinedPage(request)
     case (.continue, .some), (.done, nil):
-      // Not a button of that page: nothing was decided.
-      return .json(400, #"{"error":"invalid_request"}"#)
+      return noDecision(request)
     }
+  }
+
+  /// Not a button of that page: nothing was decided.
+  private func noDecision(_ request: OwnRequest) -> OwnResponse {
+    problem(
+      400, "Nothing was decided", "The page did not send one of its own answers. Open the link once more.",
+      request, retry: nil)
   }
 
   /// Sends a person straight to the provider for what a route asked: the way of a page that navigates.

@@ -98,7 +98,9 @@ extension ControlPlane {
       }
       metrics.consentsRevoked += 1
       rounds.forget(user: session.user.digest)
-      log.consentRevoked(session.user, scopes: entry.scopes, requestID: request.requestID)
+      log.consentRevoked(
+        session.user, ConsentSubject(scopes: entry.scopes, route: entry.route, tool: entry.tool),
+        requestID: request.requestID)
       return .seeOther("/auth/?done=revoked")
     } catch {
       return storeFailed(error, request)

@@ -107,7 +107,10 @@ extension ControlPlane {
     _ request: OwnRequest
   ) async -> Bool {
     let narrowed = slots.narrowed(arrival, previous: before)
-    if !narrowed.isEmpty { log.consentNarrowed(user, missing: narrowed, requestID: request.requestID) }
+    if !narrowed.isEmpty {
+      log.consentNarrowed(
+        user, missing: narrowed, route: asked.route, requestID: request.requestID)
+    }
     var given = asked
     given.scopes = slots.granted(of: asked, arrival, slot: consentSlot(arrival.attempt))
     if given.scopes.isEmpty, !asked.scopes.isEmpty, !asked.isStepUp,
@@ -118,7 +121,7 @@ extension ControlPlane {
       return false
     }
     metrics.consentsGranted += 1
-    log.consentGranted(user, scopes: given.scopes, requestID: request.requestID)
+    log.consentGranted(user, given.subject, requestID: request.requestID)
     await enter(given, user: user)
     // Last: whoever hears of it finds the new session.
     settle(asked, .granted)
@@ -185,12 +188,12 @@ extension ControlPlane {
       walkFailed(attempt)
     }
     log.signInFailed("provider answered \(error)", requestID: request.requestID)
+    if isConsent, error == "access_denied" {
+      return declinedPage(request).adding("Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
+    }
     let title: String
     let explanation: String
     switch error {
-    case "access_denied" where isConsent:
-      title = "You did not agree"
-      explanation = "Nothing has changed. The server cannot do what it was asked without your consent."
     case "access_denied":
       title = "You were not signed in"
       explanation = "The sign-in was cancelled, or you are not allowed to use this service."

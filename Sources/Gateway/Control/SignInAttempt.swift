@@ -113,6 +113,9 @@ struct SignInAttempt: Sendable {
 }
 
 extension SignInAttempt.Consent {
+  /// For the log.
+  var subject: ConsentSubject { ConsentSubject(scopes: scopes, route: route, tool: tool) }
+
   /// The sign-in has to be stronger or newer, or bring certain claims.
   var isStepUp: Bool { claims != nil || !acrValues.isEmpty || maxAge != nil }
 

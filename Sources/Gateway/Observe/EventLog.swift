@@ -2,6 +2,15 @@ internal import Basics
 internal import Logging
 internal import Sessions
 
+/// What somebody agreed to, or did not: for the log.
+struct ConsentSubject: Sendable {
+  var scopes: [String]
+  /// Path of the route.
+  var route: String
+  /// What was called; nil: not known.
+  var tool: String?
+}
+
 /// What the gateway tells its operator, one method an event, so that a message is written in one place only.
 ///
 /// Messages are constants, the rest is metadata. People appear as a short fingerprint: enough to follow one, not enough to name one.
@@ -19,16 +28,16 @@ struct EventLog: Sendable {
       "signed out", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
   }
 
-  func consentGranted(_ user: UserKey, scopes: [String], requestID: String) {
-    logger.info("consent granted", metadata: consent(user, scopes, requestID))
+  func consentGranted(_ user: UserKey, _ what: ConsentSubject, requestID: String) {
+    logger.info("consent granted", metadata: consent(user, what, requestID))
   }
 
-  func consentDeclined(_ user: UserKey, scopes: [String], requestID: String) {
-    logger.info("consent declined", metadata: consent(user, scopes, requestID))
+  func consentDeclined(_ user: UserKey, _ what: ConsentSubject, requestID: String) {
+    logger.info("consent declined", metadata: consent(user, what, requestID))
   }
 
-  func consentRevoked(_ user: UserKey, scopes: [String], requestID: String) {
-    logger.info("consent revoked", metadata: consent(user, scopes, requestID))
+  func consentRevoked(_ user: UserKey, _ what: ConsentSubject, requestID: String) {
+    logger.info("consent revoked", metadata: consent(user, what, requestID))
   }
 
   func toolScopesLearned(route: String, scopes: [String]) {
@@ -37,17 +46,19 @@ struct EventLog: Sendable {
       metadata: ["route": .string(route), "scopes": .string(scopes.joined(separator: " "))])
   }
 
-  func consentNarrowed(_ user: UserKey, missing: [String], requestID: String) {
+  func consentNarrowed(_ user: UserKey, missing: [String], route: String, requestID: String) {
     logger.notice(
       "the provider granted less than before: what was granted is asked for again",
-      metadata: consent(user, missing, requestID))
+      metadata: consent(user, ConsentSubject(scopes: missing, route: route, tool: nil), requestID))
   }
 
-  private func consent(_ user: UserKey, _ scopes: [String], _ requestID: String) -> Logger.Metadata {
-    [
-      "user": .string(fingerprint(user)), "scopes": .string(scopes.joined(separator: " ")),
-      "request_id": .string(requestID),
+  private func consent(_ user: UserKey, _ what: ConsentSubject, _ requestID: String) -> Logger.Metadata {
+    var metadata: Logger.Metadata = [
+      "user": .string(fingerprint(user)), "route": .string(what.route),
+      "scopes": .string(what.scopes.joined(separator: " ")), "request_id": .string(requestID),
     ]
+    if let tool = what.tool { metadata["tool"] = .string(tool) }
+    return metadata
   }
 
   func userChanged(requestID: String) {

@@ -19,13 +19,14 @@ struct ConsentPage {
 
   /// The whole document.
   var html: String {
+    let title = isStepUp ? "Please sign in once more" : "Your consent is needed"
     let asker: HTML =
       tool.map { "<strong>\(server)</strong> needs it for <code>\($0)</code>." }
       ?? "<strong>\(server)</strong> needs it for what you just did."
     return Pages.document(
-      title: "Your consent is needed",
+      title: title,
       body: """
-        <h1>Your consent is needed</h1>
+        <h1>\(title)</h1>
         <p>\(asker)</p>\(what)
         <p class="note">You are signed in as \(user). If you did not expect this, decline: nothing happens then.</p>
         \(next)
@@ -33,8 +34,9 @@ struct ConsentPage {
   }
 
   private var what: HTML {
-    if isStepUp { return "<p>It asks you to sign in once more, or with a further proof.</p>" }
+    if isStepUp { return "<p>It wants a newer or a stronger sign-in than yours.</p>" }
     if isWhole { return "<p>It asks for the permissions that its operator registered.</p>" }
+    if scopes.isEmpty, upstreamLink != nil { return "" }
     if scopes.isEmpty { return "<p>It does not say which permission it lacks.</p>" }
     let rows = HTML.joined(scopes.map { "<li><code>\($0)</code></li>" })
     return "<p>It asks for:</p><ul>\(rows)</ul>"

@@ -31,7 +31,7 @@ enum Pages {
     let grants: [HTML] = account.grants.map { grant in
       let scopes: HTML =
         grant.scopes.isEmpty
-        ? "<span class=\"note\">nothing yet</span>"
+        ? "<span class=\"note\">not used yet</span>"
         : HTML.joined(grant.scopes.enumerated().map { "\($0 > 0 ? "<br>" as HTML : "")<code>\($1)</code>" })
       return "<dt><code>\(grant.route)</code></dt><dd>\(scopes)</dd>"
     }
