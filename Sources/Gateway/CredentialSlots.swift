@@ -87,7 +87,12 @@ struct CredentialSlots: Sendable {
 
   /// The scopes that a slot's next token is asked with.
   func wantedScope(of session: Session, slot index: Int) -> [String] {
-    ScopeList.union(slots[index].scope, session.extraScopes[key(index)] ?? [])
+    wantedScope(of: session, slots[index])
+  }
+
+  /// The same for a slot that need not be in the table.
+  func wantedScope(of session: Session, _ slot: Slot) -> [String] {
+    ScopeList.union(slot.scope, session.extraScopes[slot.key] ?? [])
   }
 
   /// The frozen form for data loops.
@@ -127,9 +132,7 @@ struct CredentialSlots: Sendable {
       extra[key(consentSlot)] = ScopeList.union(
         extra[key(consentSlot)] ?? [], consent.isWhole ? [] : agreed)
     }
-    let token = TokenGrant(
-      accessToken: tokens.accessToken, expiresIn: tokens.expiresIn, refreshIn: tokens.refreshIn,
-      scopes: tokens.scope)
+    let token = TokenGrant(tokens)
     var fresh: [ResourceKey: TokenGrant] = [:]
     let isNarrower = tokens.refreshToken != nil && !narrowed(arrival, previous: carried).isEmpty
     if !isNarrower {

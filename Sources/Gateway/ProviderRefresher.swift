@@ -78,7 +78,7 @@ struct ProviderRefresher: TokenRefresher {
       let rest = ScopeList.missing(request.session.grantedScopes, from: withheld)
       return rest.isEmpty ? slot.scope : rest
     }
-    let scope = ScopeList.union(slot.scope, request.session.extraScopes[slot.key] ?? [])
+    let scope = slots.wantedScope(of: request.session, slot)
     return slots.scopeNamesResource ? ScopeList.union(scope, ["openid", "profile", "offline_access"]) : scope
   }
 }

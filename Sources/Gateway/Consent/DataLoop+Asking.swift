@@ -1,6 +1,5 @@
 internal import Basics
 internal import Consent
-internal import Crypto
 internal import HTTP
 internal import MCP
 internal import Reactor

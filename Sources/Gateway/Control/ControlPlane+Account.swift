@@ -54,7 +54,8 @@ extension ControlPlane {
     }
   }
 
-  private func displayName(_ session: Session) -> String {
+  /// What a page calls the person.
+  func displayName(_ session: Session) -> String {
     session.profile.name ?? session.profile.username ?? session.user.subject
   }
 

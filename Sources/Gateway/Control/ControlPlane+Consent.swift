@@ -43,35 +43,34 @@ extension ControlPlane {
 
   /// Keeps a link's meaning. Whoever follows the link waits until that is done.
   func keep(_ continuation: Continuation, id: String, owner: UserKey) async {
-    guard let key = TicketHash(id), recordsBeingKept.count < Self.maxRecordsBeingKept else { return }
-    var record = SingleUseRecord(
-      kind: .continuation, key: key, owner: owner, payload: continuation.encoded(),
-      expiresAt: clock() + policy.linkLifetime)
-    record.perOwner = Self.linksPerUser
-    await put(record)
+    guard recordsBeingKept.count < Self.maxRecordsBeingKept else { return }
+    await put(.continuation, id, owner, continuation.encoded(), perOwner: Self.linksPerUser)
   }
 
   /// Keeps a refused call until its answer is fetched. Whoever fetches it waits until that is done.
   func keep(_ call: KeptCall, id: String, owner: UserKey) async {
-    guard let key = TicketHash(id), recordsBeingKept.count < Self.maxCallsBeingKept else { return }
-    var record = SingleUseRecord(
-      kind: .keptCall, key: key, owner: owner, payload: call.encoded(),
-      expiresAt: clock() + policy.linkLifetime)
-    record.perOwner = policy.keptCallsPerUser
-    await put(record)
+    guard recordsBeingKept.count < Self.maxCallsBeingKept else { return }
+    await put(.keptCall, id, owner, call.encoded(), perOwner: policy.keptCallsPerUser)
   }
 
-  private func put(_ record: SingleUseRecord) async {
+  /// Puts a record into the store, after whatever is on its way there under the same id.
+  private func put(
+    _ kind: RecordKind, _ id: String, _ owner: UserKey, _ payload: [UInt8], perOwner: Int
+  ) async {
+    guard let key = TicketHash(id) else { return }
+    let record = SingleUseRecord(
+      kind: kind, key: key, owner: owner, payload: payload, expiresAt: clock() + policy.linkLifetime,
+      perOwner: perOwner)
     let store = store
     let log = log
-    let before = recordsBeingKept[record.key]
+    let before = recordsBeingKept[key]
     let task = Task {
       await before?.value
       do { try await store.put(record) } catch { log.storeFailed("\(error)") }
     }
-    recordsBeingKept[record.key] = task
+    recordsBeingKept[key] = task
     await task.value
-    if recordsBeingKept[record.key] == task { recordsBeingKept[record.key] = nil }
+    if recordsBeingKept[key] == task { recordsBeingKept[key] = nil }
   }
 
   // MARK: The link's page
@@ -143,7 +142,7 @@ extension ControlPlane {
       server: link.route.consent.server, tool: consent.tool,
       scopes: consent.isWhole ? [] : consent.scopes,
       isStepUp: consent.scopes.isEmpty && consent.isStepUp, isWhole: consent.isWhole,
-      user: session.profile.name ?? session.profile.username ?? session.user.subject,
+      user: displayName(session),
       provider: policy.providerHost, upstreamLink: link.continuation.upstreamLink,
       action: ownTarget(request, link.id))
     // A browser applies form-action to redirects as well, and a provider may send the person on to others.
