@@ -10,11 +10,17 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableUpcomingFeature("InferIsolatedConformances"),
   .enableExperimentalFeature("Lifetimes"),
-  // The hot path crosses modules on every request; without this the optimiser stops at their borders.
-  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+/// For modules of values: the hot path calls them on every request, and without this the optimiser stops at their borders. Not for modules
+/// of classes: what other modules can be given a copy of keeps its checks of exclusive access at run time.
+let inlinable = settings + [
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+]
+
+func module(
+  _ name: String, _ dependencies: [Target.Dependency] = [], _ settings: [SwiftSetting] = settings
+) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
@@ -34,14 +40,14 @@ let modules: [Target] = [
   .target(name: "CLinux"),
   .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
   .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-  module("Basics", ["CLinux"]),
-  module("JSON", ["Basics"]),
-  module("HTTP", ["Basics", "CZlib"]),
+  module("Basics", ["CLinux"], inlinable),
+  module("JSON", ["Basics"], inlinable),
+  module("HTTP", ["Basics", "CZlib"], inlinable),
   module("Reactor", ["Basics", "CLinux", "COpenSSL"]),
   module("Wire", ["Basics", "HTTP", "Reactor"]),
   module("OAuth", ["Basics", "HTTP", "JSON", crypto, jwt]),
   module("Sessions", ["Basics", crypto, grdb]),
-  module("MCP", ["Basics", "JSON"]),
+  module("MCP", ["Basics", "JSON"], inlinable),
   module("Consent", ["Basics", "HTTP", "JSON", "MCP", "OAuth"]),
   module("Configuration", ["Basics", "JSON"]),
   module(
