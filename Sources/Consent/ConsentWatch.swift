@@ -121,21 +121,34 @@ extension ConsentWatch {
   /// Whether the bytes can contain a demand at all that needs no rule: they hold an error, a failed tool result, a
   /// wish for input, or one of Foundry's requests.
   ///
-  /// Four searches, no parsing: this, and one search for each value of a rule, is all that an ordinary answer
-  /// costs.
+  /// One walk from quote to quote and one search, no parsing: this, and one search for each value of a rule, is
+  /// all that an ordinary answer costs.
   public static func mightNeedConsent(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
-    if buffer.find("\"error\"", in: range) != nil { return true }
-    if buffer.find("\"input_required\"", in: range) != nil { return true }
-    if buffer.find(FoundryConsent.mark, in: range) != nil { return true }
     var start = range.lowerBound
-    while let hit = buffer.find("\"isError\"", in: start..<range.upperBound) {
-      // SDKs write `"isError": false` into every result.
-      var i = hit + 9
-      while i < range.upperBound, isSpaceOrColon(buffer[i]) { i += 1 }
-      guard i < range.upperBound, buffer[i] == UInt8(ascii: "f") else { return true }
-      start = i
+    while let quote = buffer.firstIndex(of: UInt8(ascii: "\""), in: start..<range.upperBound) {
+      start = quote + 1
+      guard start < range.upperBound else { break }
+      switch buffer[start] {
+      case UInt8(ascii: "e"):
+        if buffer.hasPrefix(start..<range.upperBound, "error\"") { return true }
+      case UInt8(ascii: "i"):
+        if buffer.hasPrefix(start..<range.upperBound, "input_required\"") { return true }
+        if buffer.hasPrefix(start..<range.upperBound, "isError\""),
+          !isFalse(buffer, start + 8..<range.upperBound)
+        {
+          return true
+        }
+      default: break
+      }
     }
-    return false
+    return buffer.find(FoundryConsent.mark, in: range) != nil
+  }
+
+  /// Whether a member's value begins as `false` does: SDKs write `"isError": false` into every result.
+  private static func isFalse(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
+    var i = range.lowerBound
+    while i < range.upperBound, isSpaceOrColon(buffer[i]) { i += 1 }
+    return i < range.upperBound && buffer[i] == UInt8(ascii: "f")
   }
 
   private static func isSpaceOrColon(_ byte: UInt8) -> Bool {
