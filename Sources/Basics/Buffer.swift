@@ -171,9 +171,16 @@ extension Buffer {
   /// Appends `value` in lower-case hexadecimal digits without leading zeros.
   public mutating func append(hex value: UInt64) {
     let digits = max(1, (64 - value.leadingZeroBitCount + 3) / 4)
-    for position in stride(from: (digits - 1) * 4, through: 0, by: -4) {
-      let nibble = UInt8(truncatingIfNeeded: value >> UInt64(position)) & 0xF
-      append(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10)
+    reserve(digits)
+    var rest = value
+    var position = writeIndex + digits
+    writeIndex = position
+    for _ in 0..<digits {
+      position &-= 1
+      let nibble = UInt8(truncatingIfNeeded: rest) & 0xF
+      unsafe base.unsafelyUnwrapped[position] =
+        nibble < 10 ? UInt8(ascii: "0") &+ nibble : UInt8(ascii: "a") &+ nibble &- 10
+      rest >>= 4
     }
   }
 
@@ -204,12 +211,16 @@ extension Buffer {
     var size = max(capacity, Self.smallestBlock)
     while size < needed { size *= 2 }
     if size == capacity { size *= 2 }
-    guard let block = unsafe malloc(size)?.assumingMemoryBound(to: UInt8.self) else {
+    let readable = count
+    // Large blocks grow in place, or by their pages' change of address, without a copy.
+    let grown = readIndex == 0 ? unsafe realloc(base, size) : unsafe malloc(size)
+    guard let block = unsafe grown?.assumingMemoryBound(to: UInt8.self) else {
       preconditionFailure("out of memory")
     }
-    let readable = count
-    if readable > 0 { unsafe memcpy(block, start, readable) }
-    unsafe free(base)
+    if readIndex > 0 {
+      if readable > 0 { unsafe memcpy(block, start, readable) }
+      unsafe free(base)
+    }
     unsafe base = block
     capacity = size
     readIndex = 0

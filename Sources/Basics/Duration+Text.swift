@@ -2,6 +2,8 @@
 extension Duration {
   /// Whole milliseconds, rounded towards zero, held at the limits of `Int64`.
   public var milliseconds: Int64 {
+    // Almost every duration: up to 292 years, and not negative.
+    if _high >= 0, _high < 500_000_000 { return Int64(nanoseconds / 1_000_000) }
     let (seconds, attoseconds) = components
     let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
     guard !overflow else { return seconds < 0 ? .min : .max }
@@ -10,13 +12,13 @@ extension Duration {
   }
 
   /// Whole nanoseconds of a duration that is not negative, held at `UInt64.max`. Negative durations give 0.
+  ///
+  /// One division: a loop sets its timers with every request.
   public var nanoseconds: UInt64 {
-    let (seconds, attoseconds) = components
-    guard seconds >= 0, attoseconds >= 0 else { return 0 }
-    let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-    guard !overflow else { return .max }
-    let (sum, sumOverflow) = product.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
-    return sumOverflow ? .max : sum
+    guard _high >= 0 else { return 0 }
+    let high = UInt64(_high)
+    let perNanosecond: UInt64 = 1_000_000_000
+    return high < perNanosecond ? perNanosecond.dividingFullWidth((high, _low)).quotient : .max
   }
 
   /// A whole number with one unit: `250ms`, `30s`, `5m`, `8h`, `7d`. Nil for anything else, a sign included, and for

@@ -50,8 +50,8 @@ final class Call {
   var mcpSession = RoutingHeaders.Field.absent
   /// The hash of the ticket that came with the request.
   var ticket: TicketHash?
-  /// The ticket hashed last: a connection mostly brings the same one again.
-  private var lastTicket: Bytes32?
+  /// The cookie read last and the hash of its ticket, nil where it is none: a connection mostly brings the same one again.
+  private var lastCookie: [UInt8] = []
   private var lastHash: TicketHash?
   /// What is needed of the message after its body was let go: an event stream may run for hours.
   var kept: KeptMessage?
@@ -81,7 +81,7 @@ final class Call {
   var outcome: StaticString = "answered"
 
   /// Takes over what was read off the head.
-  func see(_ sight: RequestSight) {
+  func see(_ sight: borrowing RequestSight, _ bytes: borrowing Buffer) {
     evidence = sight.evidence
     route = sight.route
     pathRest = sight.pathRest
@@ -91,9 +91,9 @@ final class Call {
       ticket = nil
       return
     }
-    if value != lastTicket {
-      lastTicket = value
-      lastHash = TicketHash(ticket: value)
+    if !bytes.equals(value, lastCookie) {
+      lastCookie = bytes.array(value)
+      lastHash = Base64URL.decode32(bytes, value).map { TicketHash(ticket: $0) }
     }
     ticket = lastHash
   }

@@ -100,7 +100,7 @@ extension DataLoop {
       if let body = bridged(need, x, call) { return answer(x, call, .json(200, bytes: body)) }
       if isOurs(need, x, call, route) { return consentNeeded(x, call, route, need) }
     }
-    if route.authorization == .bearer, x.answer.status == 401 { return tokenRefused(x, call, route) }
+    if route.authorization == .bearer, call.answer?.status == 401 { return tokenRefused(x, call, route) }
     if x.isLocalStream, !holdsMessage(x, call) { return deny(x, call, .upstreamBroken) }
     let isDecoded = decodeForClient(x)
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: isDecoded)
@@ -130,8 +130,9 @@ extension DataLoop {
   /// The demand in a collected body, decoded first where it is coded. What cannot be decoded within the bound is no demand.
   private func demand(inBodyOf x: Exchange, _ route: Route) -> ConsentFinding? {
     let watch = route.consent.watch
-    let status = x.answer.status
-    guard call(of: x).answer?.isCoded == true, let slot = x.answer.first(.contentEncoding) else {
+    let sight = call(of: x).answer
+    let status = sight?.status ?? x.answer.status
+    guard sight?.isCoded == true, let slot = x.answer.first(.contentEncoding) else {
       return watch.finding(inBody: x.answerBody, 0..<x.answerBody.count, status: status)
     }
     guard let coding = ContentCoding(x.answerBytes, slot.value),
@@ -221,15 +222,16 @@ extension DataLoop {
   func finished(_ x: Exchange) {
     let call = call(of: x)
     forgetWaiting(call)
-    let ended = x.stats.endedAt ?? loop.now
+    let stats = x.stats
+    let ended = stats.endedAt ?? loop.now
     let micros = (ended.nanoseconds &- x.startedAt.nanoseconds) / 1000
     var upstream: UInt64 = 0
-    if let from = x.stats.forwardedAt, let to = x.stats.answeredAt {
+    if let from = stats.forwardedAt, let to = stats.answeredAt {
       upstream = (to.nanoseconds &- from.nanoseconds) / 1000
     }
     metrics.record(
-      route: call.route?.index, status: x.stats.status, microseconds: micros, bytesIn: x.stats.requestBytes,
-      bytesOut: x.stats.answerBytes)
+      route: call.route?.index, status: stats.status, microseconds: micros, bytesIn: stats.requestBytes,
+      bytesOut: stats.answerBytes)
     if accessLog.isEnabled { logAccess(x, call, micros: micros, upstream: upstream) }
     call.phase = .idle
   }

@@ -16,8 +16,11 @@ extension DataLoop: ExchangeHandler {
     let call = call(of: x)
     call.reset(sequence: x.sequence, requestID: makeRequestID())
     x.bodyLimit = shared.limits.maxRequestBody
-    let sight = x.withRequest { head, bytes, _ in RequestSight(head, bytes, shared) }
-    call.see(sight)
+    let sight = x.withRequest { head, bytes, _ in
+      let sight = RequestSight(head, bytes, shared)
+      call.see(sight, bytes)
+      return sight
+    }
     if let count = sight.bodyLength, count > shared.limits.maxRequestBody {
       return deny(x, call, .bodyTooLarge)
     }
@@ -105,13 +108,14 @@ extension DataLoop: ExchangeHandler {
     _ now: Timestamp
   ) {
     let policy = shared.control.policy
-    if now >= entry.snapshot.createdAt + policy.absoluteTimeout || now - entry.lastSeen >= policy.idleTimeout
+    if now >= entry.snapshot.createdAt + policy.absoluteTimeout
+      || now >= entry.lastSeen + policy.idleTimeout
     {
       // Another loop may have seen it since: the control loop knows.
       return askForSession(x, call, ticket)
     }
     entry.lastSeen = now
-    if now - entry.lastReported >= policy.touchInterval {
+    if now >= entry.lastReported + policy.touchInterval {
       entry.lastReported = now
       let hash = entry.snapshot.hash
       tellControl { control in await control.authority.touch(hash, at: now) }

@@ -18,8 +18,8 @@ struct RequestSight {
   var pathRest = 0..<0
   var headers = RoutingHeaders()
   var mcpSession = RoutingHeaders.Field.absent
-  /// The decoded value of the session cookie.
-  var ticket: Bytes32?
+  /// Where the value of the session cookie stands.
+  var ticket: Range<Int>?
 
   init(_ head: borrowing RequestHead, _ buffer: borrowing Buffer, _ shared: SharedState) {
     evidence = CallerEvidence(head, buffer, policy: shared.origins)
@@ -37,9 +37,7 @@ struct RequestSight {
     guard let (route, rest) = shared.routes.match(buffer, path) else { return }
     self.route = route
     pathRest = rest
-    if let value = Cookies.find(shared.cookies.sessionNameBytes, in: head, buffer) {
-      ticket = Base64URL.decode32(buffer, value)
-    }
+    ticket = Cookies.find(shared.cookies.sessionNameBytes, in: head, buffer)
     guard route.isMCP else { return }
     headers = RoutingHeaders(
       version: RequestSight.field(.mcpProtocolVersion, head), method: RequestSight.field(.mcpMethod, head),

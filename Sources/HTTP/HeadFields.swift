@@ -2,7 +2,7 @@ internal import Basics
 
 /// The field section of a head while it is parsed, shared by requests and responses. Reused: after warm-up it does not
 /// allocate.
-struct HeadFields {
+struct HeadFields: ~Copyable {
   var slots: ContiguousArray<FieldSlot> = []
   /// One bit for each `FieldID` that occurs, so that a question for an absent field costs two instructions.
   private var present: (UInt64, UInt64) = (0, 0)

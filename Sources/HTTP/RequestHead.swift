@@ -8,7 +8,7 @@ public import Basics
 /// Refused, since two readers could understand them differently: bare CR or LF, folded lines, white space before a
 /// colon, bytes outside the grammar, `Transfer-Encoding` beside `Content-Length`, repeated framing fields, transfer
 /// codings other than `chunked`, a missing or repeated `Host`, an absolute target for another host.
-public struct RequestHead: Sendable {
+public struct RequestHead: ~Copyable, Sendable {
   private enum Phase: Sendable { case requestLine, fields, complete }
 
   private var phase = Phase.requestLine

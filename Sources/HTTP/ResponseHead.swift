@@ -4,7 +4,7 @@ public import Basics
 ///
 /// What could be understood in two ways is refused; an upstream that sends it must not get its bytes mixed with
 /// another user's answer. All errors carry 502.
-public struct ResponseHead: Sendable {
+public struct ResponseHead: ~Copyable, Sendable {
   private enum Phase: Sendable { case statusLine, fields, complete }
 
   private var phase = Phase.statusLine

@@ -36,7 +36,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// For thread names and logs.
   public let name: String
   /// The time at the start of this turn. Only on the loop.
-  public private(set) var now = MonotonicTime.read()
+  public var now: MonotonicTime { turnStart }
   /// Turns so far, for metrics. Only on the loop.
   public private(set) var turns: UInt64 = 0
   /// Events of descriptors so far, for metrics. Only on the loop.
@@ -44,6 +44,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// Batches taken from the mailbox so far, for metrics. Only on the loop.
   public private(set) var wakeups: UInt64 = 0
 
+  /// Stored apart from what is public: what other modules can reach directly is checked for exclusive access each time.
+  private var turnStart = MonotonicTime.read()
   var timers = TimerQueue()
   /// Entries of `timers` known to be stale. Apart from it, because a timer may be released while `timers` changes.
   var staleTimers = 0
@@ -158,9 +160,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     var found = [coatcheck_event](repeating: coatcheck_event(), count: EventLoop.eventCapacity)
     while !isStopping {
       turns &+= 1
-      now = MonotonicTime.read()
+      turnStart = MonotonicTime.read()
       let count = Syscalls.wait(poll, into: &found, milliseconds: timeout())
-      now = MonotonicTime.read()
+      turnStart = MonotonicTime.read()
       for index in 0..<count { dispatch(found[index]) }
       fireTimers()
       runLocal()

@@ -18,7 +18,8 @@ public final class Stream: Pollable {
   private let loop: EventLoop
   private var descriptor: Int32
   private var tls: TLSSession?
-  private weak var handler: (any Pollable)?
+  /// Held until the stream is closed: a weak reference would cost each event, and each use of the handler, its way through a side table.
+  private var handler: (any Pollable)?
   private var isRegistered = false
   /// A plain read could bring something.
   private var mayHaveBytes = true
@@ -48,7 +49,7 @@ public final class Stream: Pollable {
 
   /// Who hears of events from now on. Its first event tells what the socket is ready for at the moment.
   ///
-  /// Not owned: a handler that is gone hears nothing. It closes the stream before it goes.
+  /// The stream keeps it until it is closed, or another one is set.
   public func setHandler(_ handler: any Pollable) {
     self.handler = handler
     guard descriptor >= 0 else { return }
@@ -96,9 +97,17 @@ public final class Stream: Pollable {
   public func write(from buffer: inout Buffer) -> IOOutcome {
     guard descriptor >= 0 else { return .failed(0) }
     if buffer.isEmpty { return .bytes(0) }
-    let outcome = tls?.write(from: buffer) ?? Syscalls.send(descriptor, from: buffer)
+    let outcome = tls?.write(from: buffer) ?? Syscalls.send(descriptor, from: buffer, 0..<buffer.count)
     if case .bytes(let count) = outcome { buffer.consume(count) }
     return outcome
+  }
+
+  /// Writes bytes of a buffer and leaves them there. For plain streams: TLS wants to be offered again what it did not take.
+  public func write(_ buffer: borrowing Buffer, _ range: Range<Int>) -> IOOutcome {
+    precondition(tls == nil, "a TLS stream writes from a buffer's start")
+    guard descriptor >= 0 else { return .failed(0) }
+    if range.isEmpty { return .bytes(0) }
+    return Syscalls.send(descriptor, from: buffer, range)
   }
 
   /// Tells the peer that nothing more will come.

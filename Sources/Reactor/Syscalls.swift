@@ -146,8 +146,9 @@ enum Syscalls {
     return outcome
   }
 
-  static func send(_ descriptor: Int32, from buffer: borrowing Buffer) -> IOOutcome {
-    unsafe buffer.withBytes { bytes in
+  static func send(_ descriptor: Int32, from buffer: borrowing Buffer, _ range: Range<Int>) -> IOOutcome {
+    unsafe buffer.withBytes { all in
+      let bytes = unsafe UnsafeRawBufferPointer(rebasing: all[range])
       while true {
         let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
         let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags)

@@ -22,7 +22,7 @@ extension Exchange {
     guard canBeginAnswer, let connection else { return }
     leaveUpstream()
     connection.decideKeepAlive()
-    stats.status = status
+    counted.status = status
     hasBegun = true
     phase = .answered
     connection.out.appendStatusLine(status)
@@ -31,7 +31,7 @@ extension Exchange {
       AnswerHead.appendContentLength(UInt64(body.count), to: &connection.out)
     }
     connection.finishHead()
-    if request.method != .head, AnswerHead.allowsBody(status) { connection.out.append(body) }
+    if asked.method != .head, AnswerHead.allowsBody(status) { connection.out.append(body) }
     connection.drive()
   }
 
@@ -47,7 +47,7 @@ extension Exchange {
 
   /// An answer of unknown length: chunked, or until the connection closes for HTTP/1.0.
   func beginUnknownLength(_ connection: ServerConnection) {
-    if request.minorVersion >= 1 {
+    if asked.minorVersion >= 1 {
       clientFraming = .chunked
     } else {
       clientFraming = .untilClose

@@ -13,16 +13,16 @@ extension Exchange {
   /// decoded together with the rest.
   public func relayCollected() {
     if let localStream { return relayCollectedIntoStream(localStream) }
-    guard case .deciding = phase, !hasBegun, answer.isComplete, let connection else { return }
+    guard case .deciding = phase, !hasBegun, let facts = answered, let connection else { return }
     if upstream != nil {
       // The rest streams on behind what was collected.
       beginRelay(connection)
       appendPayload(connection)
       phase = .relaying
     } else {
-      let hasBody = request.method != .head && AnswerHead.allowsBody(answer.status)
+      let hasBody = asked.method != .head && AnswerHead.allowsBody(facts.status)
       connection.decideKeepAlive()
-      stats.status = answer.status
+      counted.status = facts.status
       hasBegun = true
       clientFraming = hasBody ? .length : .none
       writeHead(hasBody ? UInt64(answerBody.count) : lengthOfNoBody, connection, &connection.out)

@@ -23,7 +23,7 @@ extension Exchange {
     guard canReplay || (!hasStreamedBody && localStream == nil) else {
       return fail(UpstreamFailure(.closedEarly, "the request body is not held and cannot be sent again"))
     }
-    if stats.forwardedAt == nil { stats.forwardedAt = loop.now }
+    if counted.forwardedAt == nil { counted.forwardedAt = loop.now }
     self.pool = pool
     hasRetried = false
     phase = .waiting
@@ -34,13 +34,12 @@ extension Exchange {
   func attach(_ connection: UpstreamConnection) {
     upstream = connection
     phase = .awaitingHead
-    stats.attempts += 1
-    stats.reusedConnection = connection.answered > 0
-    stats.connectedAt = loop.now
+    counted.attempts += 1
+    counted.reusedConnection = connection.answered > 0
+    counted.connectedAt = loop.now
     // Left by an earlier attempt.
-    if !answerBytes.isEmpty || answer.isComplete {
-      answer.reset()
-      answerBytes.removeAll()
+    if answered != nil || !answerBytes.isEmpty {
+      forgetAnswerHead()
       answerRest.removeAll()
       answerBody.removeAll()
       clientHead.removeAll()
@@ -56,7 +55,7 @@ extension Exchange {
     out.append(from: upstreamHead)
     if let range = bodyInPlace {
       requestSource = .nothing
-      if !range.isEmpty || request.framing != .none || request.method.hasBodyByCustom {
+      if !range.isEmpty || asked.framing != .none || asked.method.hasBodyByCustom {
         AnswerHead.appendContentLength(UInt64(range.count), to: &out)
       }
       out.append("\r\n" as StaticString)
@@ -71,7 +70,7 @@ extension Exchange {
       out.append("\r\n" as StaticString)
     } else {
       requestSource = collected.isEmpty ? .streaming : .collectedThenStreaming
-      if case .length(let count) = request.framing {
+      if case .length(let count) = asked.framing {
         AnswerHead.appendContentLength(count, to: &out)
       } else {
         AnswerHead.appendChunked(to: &out)
@@ -97,7 +96,7 @@ extension Exchange {
 
   /// The client left and the answer is read on for the upstream's sake.
   func answerIsAbandoned() {
-    guard let upstream, answer.isComplete else { return }
+    guard let upstream, answered != nil else { return }
     upstream.watchBody()
   }
 
@@ -106,7 +105,14 @@ extension Exchange {
     var moved = false
     for _ in 0..<Self.piecesInARow {
       guard !upstream.requestIsWritten, !upstream.writeIsBroken, self.upstream === upstream else { break }
-      if upstream.out.count < Self.refillBelow, !isSourceDry {
+      if case .held(let sent) = requestSource, !upstream.stream.isTLS {
+        // No copy on the way: the body stands there whole.
+        if upstream.out.isEmpty {
+          guard writeHeld(upstream, from: sent) else { return moved }
+          moved = true
+          continue
+        }
+      } else if upstream.out.count < Self.refillBelow, !isSourceDry {
         guard refill(upstream, &moved) else { return moved }
       }
       guard !upstream.out.isEmpty else {
@@ -123,14 +129,37 @@ extension Exchange {
       switch upstream.write() {
       case .bytes: moved = true
       case .wouldBlock, .endOfStream: break
-      case .failed:
-        // The answer may be here all the same; reading decides.
-        upstream.writeIsBroken = true
-        upstream.isReadable = true
-        return true
+      case .failed: return writeFailed(upstream)
       }
     }
     return moved
+  }
+
+  /// Hands the kernel the next bytes of a body that is held, from where it stands. Whether anything changed.
+  private func writeHeld(_ upstream: UpstreamConnection, from sent: Int) -> Bool {
+    guard upstream.isWritable else {
+      upstream.watchWrite()
+      return false
+    }
+    let outcome: IOOutcome
+    if let range = bodyInPlace {
+      outcome = upstream.write(requestBytes, range.lowerBound + sent..<range.upperBound)
+    } else {
+      outcome = upstream.write(collected, sent..<collected.count)
+    }
+    switch outcome {
+    case .bytes(let count): requestSource = sent + count == bodyCount ? .nothing : .held(sent: sent + count)
+    case .wouldBlock, .endOfStream: break
+    case .failed: return writeFailed(upstream)
+    }
+    return true
+  }
+
+  /// The answer may be here all the same; reading decides.
+  private func writeFailed(_ upstream: UpstreamConnection) -> Bool {
+    upstream.writeIsBroken = true
+    upstream.isReadable = true
+    return true
   }
 
   private var isSourceDry: Bool {
@@ -151,7 +180,7 @@ extension Exchange {
       requestSource = next == bodyCount ? .nothing : .held(sent: next)
       return true
     case .collectedThenStreaming:
-      if request.framing == .chunked {
+      if asked.framing == .chunked {
         upstream.out.appendChunk(from: collected, 0..<collected.count)
       } else {
         upstream.out.append(from: collected)
@@ -167,7 +196,7 @@ extension Exchange {
   private func refillFromClient(_ upstream: UpstreamConnection, _ moved: inout Bool) -> Bool {
     guard let connection else { return false }
     let outcome: ServerConnection.BodyOutcome
-    if request.framing == .chunked {
+    if asked.framing == .chunked {
       outcome = connection.pullChunk(into: &upstream.out)
     } else {
       outcome = connection.pullBody(into: &upstream.out, atMost: Self.refillBytes)
@@ -181,7 +210,7 @@ extension Exchange {
         return false
       }
     case .finished:
-      if request.framing == .chunked {
+      if asked.framing == .chunked {
         Trailers.appendLastChunk(connection.bodyReader.trailer, to: &upstream.out)
       }
       requestSource = .nothing

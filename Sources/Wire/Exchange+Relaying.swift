@@ -17,7 +17,7 @@ extension Exchange {
       case .relaying: progressed = pumpRelay(upstream)
       case .relayingEvents: progressed = pumpEvents(upstream)
       case .discarding:
-        progressed = answer.isComplete ? pumpDiscarded(upstream) : pumpHead(upstream)
+        progressed = answered != nil ? pumpDiscarded(upstream) : pumpHead(upstream)
       case .idle, .deciding, .collectingBody, .waiting, .localStream, .answered: return moved
       }
       guard progressed else { return moved }
@@ -32,8 +32,10 @@ extension Exchange {
     guard let pool else { return false }
     if !answerBytes.isEmpty {
       do throws(HTTPError) {
-        if try answer.parse(answerBytes, limits: pool.settings.headLimits, requestMethod: request.method) {
-          return headArrived(upstream)
+        if try answer.parse(answerBytes, limits: pool.settings.headLimits, requestMethod: asked.method) {
+          let facts = AnswerFacts(answer)
+          answered = facts
+          return headArrived(upstream, facts)
         }
       } catch {
         fail(UpstreamFailure(.badResponse, error.description))
@@ -49,29 +51,30 @@ extension Exchange {
     return true
   }
 
-  private func headArrived(_ upstream: UpstreamConnection) -> Bool {
-    if answer.isInterim {
+  private func headArrived(_ upstream: UpstreamConnection, _ facts: AnswerFacts) -> Bool {
+    if facts.isInterim {
       // 100 is swallowed, since the body goes without waiting for it; 103 and the like are dropped.
       interimCount += 1
       guard interimCount <= Self.maxInterim else {
         fail(UpstreamFailure(.badResponse, "more than \(Self.maxInterim) interim responses"))
         return true
       }
-      answerBytes.consume(answer.byteCount)
+      answerBytes.consume(facts.byteCount)
       answer.reset()
+      answered = nil
       return true
     }
-    guard answer.status != 101 else {
+    guard facts.status != 101 else {
       fail(UpstreamFailure(.badResponse, "protocol switch that nobody asked for"))
       return true
     }
-    stats.upstreamStatus = answer.status
-    stats.answeredAt = loop.now
-    if answerBytes.count > answer.byteCount {
-      answerRest.append(from: answerBytes, answer.byteCount..<answerBytes.count)
-      answerBytes.truncate(to: answer.byteCount)
+    counted.upstreamStatus = facts.status
+    counted.answeredAt = loop.now
+    if answerBytes.count > facts.byteCount {
+      answerRest.append(from: answerBytes, facts.byteCount..<answerBytes.count)
+      answerBytes.truncate(to: facts.byteCount)
     }
-    answerReader.begin(answer.framing, errorStatus: 502)
+    answerReader.begin(facts.framing, errorStatus: 502)
     if case .discarding = phase { return true }
     let isInStream = localStream != nil
     phase = handlersTurn
@@ -106,7 +109,7 @@ extension Exchange {
         return fail(UpstreamFailure(.badResponse, "event stream with an unknown content coding"))
       }
       if !inStream { beginRelay(connection, asEvents: true) }
-      guard answer.framing != .none else {
+      guard answered?.framing != BodyFraming.none else {
         phase = .relaying
         return
       }
@@ -144,8 +147,9 @@ extension Exchange {
 
   /// Sends the head. An event stream may change on its way, so it never keeps its length.
   func beginRelay(_ connection: ServerConnection, asEvents: Bool = false) {
+    guard let facts = answered else { return }
     var length: UInt64?
-    switch answer.framing {
+    switch facts.framing {
     case .none:
       clientFraming = .none
       length = lengthOfNoBody
@@ -155,7 +159,7 @@ extension Exchange {
     case .length, .chunked, .untilClose: beginUnknownLength(connection)
     }
     connection.decideKeepAlive()
-    stats.status = answer.status
+    counted.status = facts.status
     hasBegun = true
     writeHead(length, connection, &connection.out)
   }
@@ -170,7 +174,7 @@ extension Exchange {
 
   /// HEAD and 304 may say the length of the body they leave out (RFC 9110 §8.6).
   var lengthOfNoBody: UInt64? {
-    request.method == .head || answer.status == 304 ? answer.contentLength : nil
+    asked.method == .head || answered?.status == 304 ? answered?.contentLength : nil
   }
 
   private func pumpRelay(_ upstream: UpstreamConnection) -> Bool {
@@ -231,7 +235,7 @@ extension Exchange {
   /// The upstream's byte stream is over.
   func answerEnded(_ upstream: UpstreamConnection, isClean: Bool, _ detail: String) {
     upstream.isEnded = true
-    if answer.isComplete {
+    if answered != nil {
       if isClean, answerReader.endOfInput() { return }
       if isRelaying { return truncate() }
       return fail(UpstreamFailure(.closedEarly, detail))
@@ -249,12 +253,13 @@ extension Exchange {
   /// method is idempotent or the upstream cannot have had the whole request (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
   private func maySendAgain(_ upstream: UpstreamConnection) -> Bool {
     guard case .awaitingHead = phase, !hasRetried, upstream.answered > 0, canReplay else { return false }
-    return request.method.isIdempotent || !upstream.requestIsWritten
+    return asked.method.isIdempotent || !upstream.requestIsWritten
   }
 
   /// Whether another request may follow on the connection: everything of this one is done, and nothing is left over.
   func canKeep(_ upstream: UpstreamConnection) -> Bool {
-    answer.isKeepAlive && answerReader.isFinished && answerRest.isEmpty && upstream.requestIsWritten
+    answered?.isKeepAlive == true && answerReader.isFinished && answerRest.isEmpty
+      && upstream.requestIsWritten
       && !upstream.writeIsBroken && !upstream.isEnded
   }
 

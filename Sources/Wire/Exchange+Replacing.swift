@@ -22,7 +22,7 @@ extension Exchange {
   /// - Returns: whether it was replaced. False for a head that is none, and as ``replaceBody(_:)``.
   public func replaceRequest(head: [UInt8], body: [UInt8]) -> Bool {
     guard isHandlersTurn, canReplay, let connection, let limits = connection.server?.limits.head,
-      request.minorVersion >= 1
+      asked.minorVersion >= 1
     else { return false }
     let bytes = Buffer(head)
     var parsed = RequestHead()
@@ -31,7 +31,8 @@ extension Exchange {
     }
     takeOffInput()
     // What the client wished of its connection still counts.
-    if !request.isKeepAlive { connection.mustClose = true }
+    if !asked.isKeepAlive { connection.mustClose = true }
+    asked = RequestFacts(parsed)
     request = parsed
     requestBytes.removeAll()
     requestBytes.append(head)

@@ -15,13 +15,13 @@ extension Exchange {
     leaveUpstream()
     beginUnknownLength(connection)
     connection.decideKeepAlive()
-    stats.status = status
+    counted.status = status
     hasBegun = true
     localStream = LocalStream(keepAlive: keepAlive)
     phase = .localStream
     connection.out.appendStatusLine(status)
     fields(&connection.out)
-    if !AnswerHead.allowsBody(status) || request.method == .head { clientFraming = .none }
+    if !AnswerHead.allowsBody(status) || asked.method == .head { clientFraming = .none }
     if clientFraming == .chunked { AnswerHead.appendChunked(to: &connection.out) }
     connection.finishHead()
     connection.armKeepAlive()

@@ -58,11 +58,17 @@ public final class Exchange {
   /// The host name of the client's TLS hello.
   public internal(set) var serverName: String?
   /// Grows by one with each request of the connection: what a handler compares when it comes back later.
-  public internal(set) var sequence: UInt64 = 0
+  public var sequence: UInt64 { number }
+  var number: UInt64 = 0
   /// When the request's head was complete.
-  public internal(set) var startedAt: MonotonicTime
+  public var startedAt: MonotonicTime { beganAt }
+  var beganAt: MonotonicTime
   /// The handler's own object. Stays from one exchange of the connection to the next.
-  public var context: AnyObject?
+  public var context: AnyObject? {
+    get { held }
+    set { held = newValue }
+  }
+  private var held: AnyObject?
 
   /// The request's head; offsets into ``requestBytes``.
   public internal(set) var request = RequestHead()
@@ -71,10 +77,14 @@ public final class Exchange {
   /// The collected body, unless it arrived with the head: see ``withBody(_:)``.
   @usableFromInline var collected = Buffer()
   /// Where the whole body stands in ``requestBytes`` when it arrived with the head.
-  @usableFromInline var bodyInPlace: Range<Int>?
+  var bodyInPlace: Range<Int>?
+  @usableFromInline var placeOfBody: Range<Int>? { bodyInPlace }
   /// Most bytes of a request body that may stream upstream; passing it is
   /// ``UpstreamFailure/Kind/requestTooLong``. Reset to nil (no limit) before each exchange.
-  public var bodyLimit: UInt64?
+  public var bodyLimit: UInt64? {
+    get { rules.bodyLimit }
+    set { rules.bodyLimit = newValue }
+  }
 
   /// The request line and fields for the upstream, each line with its CRLF, without the final empty line: written by
   /// the handler before ``forward(to:)``. Never `Content-Length`, `Transfer-Encoding` or `Connection`.
@@ -90,20 +100,48 @@ public final class Exchange {
   public var clientHead = Buffer()
 
   /// What a disconnect means for the upstream. Reset to ``ClientGonePolicy/abortUpstream`` before each exchange.
-  public var onClientGone = ClientGonePolicy.abortUpstream
+  public var onClientGone: ClientGonePolicy {
+    get { rules.onClientGone }
+    set { rules.onClientGone = newValue }
+  }
   /// What the end of the client's byte stream means. Reset to ``EndOfInputPolicy/answerAnyway`` before each exchange;
   /// event streams and local streams always take it as a disconnect.
-  public var endOfInput = EndOfInputPolicy.answerAnyway
+  public var endOfInput: EndOfInputPolicy {
+    get { rules.endOfInput }
+    set { rules.endOfInput = newValue }
+  }
   /// Whether a drain of the server ends this stream at once instead of waiting for it. For streams that are not the
   /// answer to something, such as MCP's GET streams. Reset to false before each exchange.
-  public var endsOnDrain = false
+  public var endsOnDrain: Bool {
+    get { rules.endsOnDrain }
+    set { rules.endsOnDrain = newValue }
+  }
 
   /// Whether the request stays held while its answer streams, so that it can be sent again from a stream that was taken over. Reset
   /// to false before each exchange.
-  public var keepsRequest = false
+  public var keepsRequest: Bool {
+    get { rules.keepsRequest }
+    set { rules.keepsRequest = newValue }
+  }
 
   /// Numbers about this exchange.
-  public internal(set) var stats = ExchangeStats()
+  public var stats: ExchangeStats { counted }
+
+  /// What the handler decided about this exchange beyond its steps.
+  struct Rules {
+    var bodyLimit: UInt64?
+    var onClientGone = ClientGonePolicy.abortUpstream
+    var endOfInput = EndOfInputPolicy.answerAnyway
+    var endsOnDrain = false
+    var keepsRequest = false
+  }
+
+  // Behind accessors, since each direct access to what other modules can reach is checked for exclusiveness at run time.
+  private var rules = Rules()
+  var counted = ExchangeStats()
+  var asked = RequestFacts()
+  /// Nil until the head of an answer is complete.
+  var answered: AnswerFacts?
 
   var connection: ServerConnection?
   var phase = Phase.idle
@@ -126,7 +164,7 @@ public final class Exchange {
     self.loop = loop
     self.peer = peer
     self.isTLS = isTLS
-    startedAt = loop.now
+    beganAt = loop.now
   }
 
   /// Shows the request's head and its bytes together with ``upstreamHead``. Entering once is cheaper than one access to
@@ -146,7 +184,7 @@ public final class Exchange {
 
   /// The request body, complete or as far as it was collected.
   @inlinable public func withBody<R>(_ body: (borrowing Buffer, Range<Int>) -> R) -> R {
-    if let range = bodyInPlace { return body(requestBytes, range) }
+    if let range = placeOfBody { return body(requestBytes, range) }
     return body(collected, 0..<collected.count)
   }
 
@@ -175,19 +213,12 @@ public final class Exchange {
     request.reset()
     if collected.allocatedBytes > 0 { Self.empty(&collected) }
     bodyInPlace = nil
-    bodyLimit = nil
+    rules = Rules()
     Self.empty(&upstreamHead)
-    if answer.isComplete || !answerBytes.isEmpty {
-      answer.reset()
-      Self.empty(&answerBytes)
-    }
+    if answered != nil || !answerBytes.isEmpty { forgetAnswerHead() }
     if !clientHead.isEmpty { Self.empty(&clientHead) }
     if answerBody.allocatedBytes > 0 { Self.empty(&answerBody) }
     if answerRest.allocatedBytes > Self.keptBytes || !answerRest.isEmpty { Self.empty(&answerRest) }
-    onClientGone = .abortUpstream
-    endOfInput = .answerAnyway
-    endsOnDrain = false
-    keepsRequest = false
     phase = .idle
     requestSource = .nothing
     pool = nil
@@ -198,6 +229,12 @@ public final class Exchange {
     hasStreamedBody = false
     events = nil
     localStream = nil
+  }
+
+  func forgetAnswerHead() {
+    answered = nil
+    answer.reset()
+    Self.empty(&answerBytes)
   }
 
   /// Empties a buffer, and gives back a block that was made for something large.

@@ -12,7 +12,7 @@ public final class HTTPServer {
   /// Called once when a drain has ended and the last connection is gone.
   public var onDrained: (() -> Void)?
   /// Whether the server is stopping.
-  public private(set) var isDraining = false
+  public var isDraining: Bool { drains }
 
   let handler: any ExchangeHandler
   let limits: ServerLimits
@@ -22,6 +22,7 @@ public final class HTTPServer {
   private var listener: Listener?
   private var graceTimer: LoopTimer?
 
+  private var drains = false
   private var connections: [ServerConnection?] = []
   private var freeSlots: [Int] = []
   private var openCount = 0
@@ -67,7 +68,7 @@ public final class HTTPServer {
   /// off. ``onDrained`` follows when the last connection is gone.
   public func drain(grace: Duration) {
     guard !isDraining else { return }
-    isDraining = true
+    drains = true
     listener?.close()
     listener = nil
     for connection in connections { connection?.drain() }
@@ -78,7 +79,7 @@ public final class HTTPServer {
 
   /// Cuts off what is under way; streams are ended properly first. A drain with no patience.
   public func stop() {
-    isDraining = true
+    drains = true
     listener?.close()
     listener = nil
     for connection in connections { connection?.stop() }

@@ -7,8 +7,8 @@ extension ServerConnection {
   /// The exchange is over and its answer, if any, with the kernel.
   func finish(_ end: ExchangeEnd) {
     exchange.phase = .idle
-    exchange.stats.end = end
-    exchange.stats.endedAt = loop.now
+    exchange.counted.end = end
+    exchange.counted.endedAt = loop.now
     server?.handler.finished(exchange)
     guard link == .open else { return release() }
     if !keepsAlive {

@@ -51,20 +51,22 @@ extension ServerConnection {
   func begin(_ server: HTTPServer) {
     let x = exchange
     let headCount = x.request.byteCount
+    let facts = RequestFacts(x.request)
+    x.asked = facts
     requestCount += 1
     readTimer.disarm()
-    x.sequence &+= 1
-    x.startedAt = loop.now
-    x.stats = ExchangeStats()
-    x.stats.requestBytes = UInt64(headCount)
+    x.number &+= 1
+    x.beganAt = loop.now
+    x.counted = ExchangeStats()
+    x.counted.requestBytes = UInt64(headCount)
     continueIsDue = false
     mustClose = false
     discarded = 0
-    if case .length(let count) = x.request.framing, count <= UInt64(x.requestBytes.count - headCount) {
+    if case .length(let count) = facts.framing, count <= UInt64(x.requestBytes.count - headCount) {
       x.bodyInPlace = headCount..<headCount + Int(count)
-      x.stats.requestBytes += count
+      x.counted.requestBytes += count
       input = .complete
-    } else if x.request.framing == .none {
+    } else if facts.framing == .none {
       x.bodyInPlace = headCount..<headCount
       input = .complete
     } else {
@@ -74,7 +76,7 @@ extension ServerConnection {
       } else {
         continueIsDue = x.request.expectsContinue
       }
-      bodyReader.begin(x.request.framing, errorStatus: 400)
+      bodyReader.begin(facts.framing, errorStatus: 400)
       input = .body
     }
     x.phase = .deciding
@@ -104,7 +106,7 @@ extension ServerConnection {
       do throws(HTTPError) {
         if try bodyReader.pull(from: &rest, into: &output, atMost: atMost) {
           let moved = bodyReader.delivered - before
-          exchange.stats.requestBytes += moved
+          exchange.counted.requestBytes += moved
           bodyIsWatched = false
           if moved > 0 { return .progressed }
           continue
@@ -147,7 +149,7 @@ extension ServerConnection {
 
   func takeCollected(_ limit: Int) -> Bool {
     // A length that says it in advance needs no reading.
-    if case .length(let count) = exchange.request.framing, count > UInt64(max(0, limit)) {
+    if case .length(let count) = exchange.asked.framing, count > UInt64(max(0, limit)) {
       exchange.phase = .deciding
       server?.handler.bodyCollected(exchange, complete: false)
       return true

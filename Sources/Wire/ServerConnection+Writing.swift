@@ -8,7 +8,7 @@ extension ServerConnection {
   func decideKeepAlive() {
     guard let server else { return }
     keepsAlive =
-      !mustClose && exchange.request.isKeepAlive && !server.isDraining
+      !mustClose && exchange.asked.isKeepAlive && !server.isDraining
       && requestCount < server.limits.maxRequestsPerConnection ?? .max && restIsBounded(server.limits)
   }
 
@@ -28,7 +28,7 @@ extension ServerConnection {
     if let server { server.dateLine.append(to: &out, unixSecond: loop.wallSecond) }
     if !keepsAlive {
       out.append("Connection: close\r\n\r\n" as StaticString)
-    } else if exchange.request.minorVersion == 0 {
+    } else if exchange.asked.minorVersion == 0 {
       out.append("Connection: keep-alive\r\n\r\n" as StaticString)
     } else {
       out.append("\r\n" as StaticString)
@@ -41,7 +41,7 @@ extension ServerConnection {
       switch stream.write(from: &out) {
       case .bytes(let count):
         hasWritten = true
-        exchange.stats.answerBytes += UInt64(count)
+        exchange.counted.answerBytes += UInt64(count)
       case .wouldBlock: isWritable = false
       case .endOfStream, .failed: return clientLeft()
       }

@@ -10,7 +10,8 @@ final class UpstreamConnection: Pollable {
   enum State { case idle, busy, closed }
 
   let stream: Stream
-  private unowned let pool: UpstreamPool
+  /// Nil once it is closed.
+  private var pool: UpstreamPool?
   private let loop: EventLoop
   private let settings: UpstreamSettings
   private let timer: LoopTimer
@@ -66,14 +67,14 @@ final class UpstreamConnection: Pollable {
     switch state {
     case .busy: exchange?.connection?.drive()
     // The end of the stream, or bytes nobody asked for: of no use either way.
-    case .idle: if isReadable { pool.idleConnectionStirred(self) }
+    case .idle: if isReadable { pool?.idleConnectionStirred(self) }
     case .closed: break
     }
   }
 
   /// Reads what is there, up to one piece.
   func read(into buffer: inout Buffer) -> IOOutcome {
-    guard isReadable else { return .wouldBlock }
+    guard isReadable, let pool else { return .wouldBlock }
     let outcome = stream.read(into: &pool.readScratch, max: Self.readBytes)
     switch outcome {
     case .bytes(let count):
@@ -88,8 +89,14 @@ final class UpstreamConnection: Pollable {
   }
 
   /// Writes what waits.
-  func write() -> IOOutcome {
-    let outcome = stream.write(from: &out)
+  func write() -> IOOutcome { note(stream.write(from: &out)) }
+
+  /// Writes bytes that stand elsewhere and stay there. Nothing waits in `out`.
+  func write(_ buffer: borrowing Buffer, _ range: Range<Int>) -> IOOutcome {
+    note(stream.write(buffer, range))
+  }
+
+  private func note(_ outcome: IOOutcome) -> IOOutcome {
     switch outcome {
     case .wouldBlock: isWritable = false
     case .bytes:
@@ -106,6 +113,7 @@ final class UpstreamConnection: Pollable {
     state = .closed
     timer.disarm()
     exchange = nil
+    pool = nil
     stream.close()
   }
 
