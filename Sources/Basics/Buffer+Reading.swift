@@ -28,6 +28,39 @@ extension Buffer {
     return unsafe hit - UnsafeMutableRawPointer(start)
   }
 
+  /// The offset of the first `first` inside `range` that is followed by one of two bytes there, or nil.
+  ///
+  /// Eight bytes at a time: the bit of a byte is set where it is `first`, and at times above a hit, which the second look tells.
+  public borrowing func firstIndex(
+    of first: UInt8, followedBy second: UInt8, or third: UInt8, in range: Range<Int>
+  ) -> Int? {
+    check(range)
+    // A hit needs a byte behind it.
+    let end = range.upperBound - 1
+    var i = range.lowerBound
+    func isHit(_ at: Int) -> Bool {
+      // `at < end`, so there is a byte behind it.
+      unsafe start[at] == first && (start[at + 1] == second || start[at + 1] == third)
+    }
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    while i &+ 8 <= end {
+      let bytes = unsafe UnsafeRawPointer(start + i).loadUnaligned(as: UInt64.self)
+      let word = UInt64(littleEndian: bytes) ^ (ones &* UInt64(first))
+      var hits = (word &- ones) & ~word & (ones &* 0x80)
+      while hits != 0 {
+        let at = i &+ hits.trailingZeroBitCount / 8
+        if isHit(at) { return at }
+        hits &= hits &- 1
+      }
+      i &+= 8
+    }
+    while i < end {
+      if isHit(i) { return i }
+      i &+= 1
+    }
+    return nil
+  }
+
   /// The offset of the first occurrence of `needle` inside `range`, or nil.
   public borrowing func find(_ needle: StaticString, in range: Range<Int>) -> Int? {
     check(range)

@@ -125,21 +125,12 @@ extension ConsentWatch {
   /// all that an ordinary answer costs.
   public static func mightNeedConsent(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
     var start = range.lowerBound
-    while let quote = buffer.firstIndex(of: UInt8(ascii: "\""), in: start..<range.upperBound) {
-      start = quote + 1
-      guard start < range.upperBound else { break }
-      switch buffer[start] {
-      case UInt8(ascii: "e"):
-        if buffer.hasPrefix(start..<range.upperBound, "error\"") { return true }
-      case UInt8(ascii: "i"):
-        if buffer.hasPrefix(start..<range.upperBound, "input_required\"") { return true }
-        if buffer.hasPrefix(start..<range.upperBound, "isError\""),
-          !isFalse(buffer, start + 8..<range.upperBound)
-        {
-          return true
-        }
-      default: break
-      }
+    let (quote, e, i) = (UInt8(ascii: "\""), UInt8(ascii: "e"), UInt8(ascii: "i"))
+    while let hit = buffer.firstIndex(of: quote, followedBy: e, or: i, in: start..<range.upperBound) {
+      start = hit + 1
+      let rest = start..<range.upperBound
+      if buffer.hasPrefix(rest, "error\"") || buffer.hasPrefix(rest, "input_required\"") { return true }
+      if buffer.hasPrefix(rest, "isError\""), !isFalse(buffer, start + 8..<range.upperBound) { return true }
     }
     return buffer.find(FoundryConsent.mark, in: range) != nil
   }

@@ -96,13 +96,13 @@ extension DataLoop {
   func answerCollected(_ x: Exchange) {
     let call = call(of: x)
     guard let route = call.route else { return deny(x, call, .noRoute) }
-    if let need = demand(inBodyOf: x, route)?.need, call.session != nil {
+    if let need = demand(inBodyOf: x, call, route)?.need, call.session != nil {
       if let body = bridged(need, x, call) { return answer(x, call, .json(200, bytes: body)) }
       if isOurs(need, x, call, route) { return consentNeeded(x, call, route, need) }
     }
     if route.authorization == .bearer, call.answer?.status == 401 { return tokenRefused(x, call, route) }
     if x.isLocalStream, !holdsMessage(x, call) { return deny(x, call, .upstreamBroken) }
-    let isDecoded = decodeForClient(x)
+    let isDecoded = decodeForClient(x, call)
     writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: isDecoded)
     keepMessageOfHeld(x, call, route)
     x.relayCollected()
@@ -116,8 +116,8 @@ extension DataLoop {
   }
 
   /// Undoes a coding that the client did not ask for (RFC 9110 §12.5.3). What cannot be decoded passes as it came.
-  private func decodeForClient(_ x: Exchange) -> Bool {
-    guard call(of: x).answer?.isCoded == true, let slot = x.answer.first(.contentEncoding),
+  private func decodeForClient(_ x: Exchange, _ call: Call) -> Bool {
+    guard call.answer?.isCoded == true, let slot = x.answer.first(.contentEncoding),
       let coding = ContentCoding(x.answerBytes, slot.value), coding != .identity,
       Negotiation.quality(ofCoding: coding.name, in: x.request, x.requestBytes) == 0,
       let decoded = try? ContentDecoder.decode(x.answerBody.array(), coding, maxBytes: 4 << 20)
@@ -128,9 +128,9 @@ extension DataLoop {
   }
 
   /// The demand in a collected body, decoded first where it is coded. What cannot be decoded within the bound is no demand.
-  private func demand(inBodyOf x: Exchange, _ route: Route) -> ConsentFinding? {
+  private func demand(inBodyOf x: Exchange, _ call: Call, _ route: Route) -> ConsentFinding? {
     let watch = route.consent.watch
-    let sight = call(of: x).answer
+    let sight = call.answer
     let status = sight?.status ?? x.answer.status
     guard sight?.isCoded == true, let slot = x.answer.first(.contentEncoding) else {
       return watch.finding(inBody: x.answerBody, 0..<x.answerBody.count, status: status)
