@@ -54,7 +54,7 @@ def test_the_configuration_reference_is_generated_from_the_program():
     assert not missing, missing
 
 
-@pytest.mark.parametrize("script", ["scripts/setup", "scripts/demo", "scripts/test", "scripts/bench", "scripts/format", ".ci/run"])
+@pytest.mark.parametrize("script", ["scripts/setup", "scripts/demo", "scripts/test", "scripts/bench", "scripts/profile", "scripts/format", ".ci/run"])
 def test_scripts_can_be_run_and_parse(script):
     path = ROOT / script
     assert os.access(path, os.X_OK)

@@ -35,8 +35,11 @@ def merged(base: dict, changes: dict) -> dict:
 
 
 class Proxy:
-    def __init__(self, directory: Path, config: dict, client_secret: str, port: int | None = None, binary: Path | None = None):
+    def __init__(self, directory: Path, config: dict, client_secret: str, port: int | None = None, binary: Path | None = None,
+                 wrapper: list | None = None):
         self.directory, self.binary = directory, binary or find_binary()
+        # A program and its options that runs the proxy, such as strace.
+        self.wrapper = wrapper or []
         self.port = port or free_port()
         self.admin_port = free_port()
         directory.mkdir(parents=True, exist_ok=True)
@@ -67,11 +70,11 @@ class Proxy:
     def config_file(self) -> Path:
         return self.directory / "proxy.json"
 
-    def start(self) -> "Proxy":
+    def start(self, seconds: float = 20) -> "Proxy":
         self.config_file.write_text(json.dumps(self.config, indent=2))
-        self.service = Service("coatcheck", [self.binary, "run", self.config_file], self.directory / "proxy.log",
+        self.service = Service("coatcheck", [*self.wrapper, self.binary, "run", self.config_file], self.directory / "proxy.log",
                                environment={"STATE_DIRECTORY": str(self.directory)}, directory=self.directory)
-        self.service.start(lambda: answers(f"{self.admin_url}/healthz") and listens(self.port))
+        self.service.start(lambda: answers(f"{self.admin_url}/healthz") and listens(self.port), seconds)
         return self
 
     def stop(self) -> int | None:
