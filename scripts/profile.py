@@ -16,8 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "deploy" / "demo"), str(ROOT / "Tests" / "EndToEnd")]
 
+from counting import gates  # noqa: E402
 from counting.stage import SCENARIOS, SETTINGS  # noqa: E402
-from counting.tools import TOOLS, Allocations, Instructions, SystemCalls  # noqa: E402
+from counting.tools import TOOLS, Allocations, Instructions, SystemCalls, count_all  # noqa: E402
 
 # What stands between a call and the allocator, or below everything.
 PLUMBING = re.compile(r"^(\w*alloc\w*|_?swift_\w+|swift::\w+.*|enter|taken|\w*memalign|_?Znwm|operator new.*|0x[0-9a-f]+|\?\?)$")
@@ -117,18 +118,37 @@ def callers(dump: Path, repeats: int, function: str) -> None:
 PRINTERS = {"allocations": allocations, "system calls": system_calls, "instructions": instructions}
 
 
+def write_thresholds(directory: Path, binary: Path) -> None:
+    counted: dict[str, dict[str, float]] = {name: {} for name in SCENARIOS}
+    for kind in TOOLS:
+        for setting in SETTINGS:
+            for scenario, figures in count_all(kind, setting, directory / f"{kind}-{setting}".replace(" ", "-"), binary).items():
+                counted[scenario] |= figures
+    before = gates.load() if gates.FILE.exists() else {}
+    gates.save(counted)
+    for scenario, figures in gates.load().items():
+        print(scenario)
+        for what, value in figures.items():
+            was = before.get(scenario, {}).get(what)
+            print(f"  {value:10,g} {what}" + ("" if was in (None, value) else f" (was {was:,g})"))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/profile", description=__doc__)
     parser.add_argument("--binary", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--tool", choices=TOOLS, action="append", help="only this one (may be repeated)")
     parser.add_argument("--depth", type=int, default=8, help="frames of a call stack that are told apart (default 8)")
     parser.add_argument("--callers", metavar="FUNCTION", action="append", default=[], help="also who calls this one, by its symbol, such as swift_retain")
+    parser.add_argument("--thresholds", action="store_true", help="count all scenarios and write what the tests allow")
     parser.add_argument("scenario", nargs="*", help=f"default: small POST; all, or any of: {', '.join(SCENARIOS)}")
     options = parser.parse_args()
     wanted = list(SCENARIOS) if options.scenario == ["all"] else options.scenario or ["small POST"]
     if unknown := [name for name in wanted if name not in SCENARIOS]:
         parser.error(f"no scenario is called {unknown[0]!r}")
     with tempfile.TemporaryDirectory(prefix="coatcheck-profile-") as name:
+        if options.thresholds:
+            write_thresholds(Path(name), options.binary.resolve())
+            return 0
         for kind in options.tool or TOOLS:
             print(f"\n# {kind}", flush=True)
             for setting in SETTINGS:

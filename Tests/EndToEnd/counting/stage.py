@@ -47,9 +47,10 @@ ANSWERS = {
 
 
 class FixedUpstream:
-    """Answers each path of `ANSWERS` with its bytes, in one write. A thread a connection."""
+    """Answers each path of `ANSWERS` with its bytes, in one write, after `pause`. A thread a connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: Callable[[], None]) -> None:
+        self.pause = pause
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.stream: socket.socket | None = None
@@ -76,9 +77,10 @@ class FixedUpstream:
                     return
                 got += piece
             path, got = got.split(b" ", 2)[1].decode(), got[whole:]
-            connection.sendall(ANSWERS[path])
+            self.pause()
             if path == "/events":
                 self.stream = connection
+            connection.sendall(ANSWERS[path])
 
     def push(self) -> None:
         """One event into the stream that was opened last."""
@@ -130,7 +132,8 @@ class Stage:
     """A proxy in one setting, run by `wrapper`, with a user who has signed in."""
 
     def __init__(self, directory: Path, setting: Setting, binary: Path, wrapper: list | None = None):
-        self.upstream, self.provider = FixedUpstream(), FakeProvider(Background()).start()
+        # Had the answer a race with the proxy's going to sleep, then it would sometimes be found without a wait.
+        self.upstream, self.provider = FixedUpstream(self.settle), FakeProvider(Background()).start()
         port = free_port()
         trust, tls = None, {}
         if setting.tls:

@@ -17,9 +17,10 @@ SOURCE = Path(__file__).parent / "allocations.c"
 
 
 def repeat(stage: Stage, step: Step, count: int) -> None:
+    """Each step finds a proxy that waits: whether a request is there before the proxy asks for it must not be left to chance."""
     for _ in range(count):
         step()
-    stage.settle()
+        stage.settle()
 
 
 class Tool:
@@ -57,7 +58,13 @@ class Tool:
             before = self.total()
             repeat(self.stage, step, self.repeats)
             found.append({name: (value - before[name]) / self.repeats for name, value in self.total().items()})
-        return {name: min(one[name] for one in found) for name in found[0]}
+        return {name: max(0, min(one[name] for one in found)) for name in found[0]}
+
+
+def count_all(kind: str, setting: str, directory: Path, binary: Path) -> dict[str, dict[str, float]]:
+    """What a tool counts in each scenario of a setting."""
+    with TOOLS[kind](directory, setting, binary) as tool:
+        return {name: tool.count(name) for name, scenario in SCENARIOS.items() if scenario.setting == setting}
 
 
 # Allocations
@@ -88,7 +95,8 @@ class Allocations(Tool):
         super().__enter__()
         with self.file.open("r+b") as file:
             self.map = mmap.mmap(file.fileno(), 0)
-        assert self._head()[0] == 1, "the proxy runs without the interposer"
+        attached, _, allocations, *_ = self._head()
+        assert attached == 1 and allocations > 1000, "the proxy runs without the interposer"
         return self
 
     def _head(self) -> tuple[int, ...]:
@@ -146,7 +154,8 @@ class Instructions(Tool):
         super().__init__(directory, setting, bare)
 
     def wrapper(self) -> list:
-        return ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--vgdb-poll=100000", f"--callgrind-out-file={self.directory}/callgrind"]
+        # Tables that are hashed differently in every process would make counts differ, too.
+        return ["env", "SWIFT_DETERMINISTIC_HASHING=1", "valgrind", "--tool=callgrind", "--instr-atstart=no", "--vgdb-poll=100000", f"--callgrind-out-file={self.directory}/callgrind"]
 
     def _tell(self, *command: str) -> None:
         done = subprocess.run(["vgdb", f"--pid={self.stage.pid}", *command], capture_output=True, text=True, timeout=60)
