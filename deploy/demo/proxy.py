@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def find_binary() -> Path:
     """The newest build, unless COATCHECK names one."""
     if "COATCHECK" in os.environ:
-        return Path(os.environ["COATCHECK"])
+        return Path(os.environ["COATCHECK"]).resolve()
     built = [path for kind in ("release", "debug") if (path := ROOT / ".build" / kind / "coatcheck").exists()]
     if not built:
         raise FileNotFoundError("no coatcheck in .build/release or .build/debug: run `swift build` first")
