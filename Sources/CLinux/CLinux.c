@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define MAX_EVENTS 256
 
@@ -29,7 +31,8 @@ int coatcheck_epoll_remove(int epoll, int descriptor) { return control(epoll, EP
 
 int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int timeout_ms) {
   struct epoll_event found[MAX_EVENTS];
-  int count = epoll_wait(epoll, found, capacity < MAX_EVENTS ? capacity : MAX_EVENTS, timeout_ms);
+  int most = capacity < MAX_EVENTS ? capacity : MAX_EVENTS;
+  int count = (int)syscall(SYS_epoll_pwait, epoll, found, most, timeout_ms, NULL, 8);
   for (int i = 0; i < count; i++) {
     events[i].events = found[i].events;
     events[i].data = found[i].data.u64;
@@ -39,6 +42,14 @@ int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int t
 
 const void *coatcheck_find(const void *haystack, size_t count, const void *needle, size_t needle_count) {
   return memmem(haystack, count, needle, needle_count);
+}
+
+ssize_t coatcheck_receive(int descriptor, void *bytes, size_t count) {
+  return syscall(SYS_recvfrom, descriptor, bytes, count, MSG_DONTWAIT, NULL, NULL);
+}
+
+ssize_t coatcheck_send(int descriptor, const void *bytes, size_t count) {
+  return syscall(SYS_sendto, descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
 }
 
 int coatcheck_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

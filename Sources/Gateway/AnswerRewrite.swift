@@ -30,7 +30,9 @@ enum AnswerRewrite {
   ) {
     writeStatusLine(to: &out, head: head, input: input)
     let isPersonal = context.route.needsSession
-    for slot in head.fields where passes(slot, input, context, isPersonal) {
+    let lines = head.lines
+    for i in lines.indices where passes(lines[i], input, context, isPersonal) {
+      let slot = lines[i]
       out.append(from: input, slot.name)
       out.append(": ")
       out.append(from: input, slot.value)

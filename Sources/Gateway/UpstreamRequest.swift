@@ -34,7 +34,9 @@ enum UpstreamRequest {
     out.append(hex: additions.requestID)
     out.append("\r\n")
     let choosesCoding = route.isMCP && route.authorization == .bearer
-    for slot in head.fields where passes(slot) {
+    let lines = head.lines
+    for i in lines.indices where passes(lines[i]) {
+      let slot = lines[i]
       if slot.id == .acceptEncoding && choosesCoding { continue }
       if slot.id == .mcpSessionID && additions.dropsMCPSessionID { continue }
       // Name, colon, value as they came: a field the proxy does not know passes byte for byte.

@@ -8,8 +8,9 @@ public enum Cookies {
     _ name: [UInt8], in head: borrowing RequestHead, _ buffer: borrowing Buffer
   ) -> Range<Int>? {
     guard head.contains(.cookie) else { return nil }
-    for slot in head.fields where slot.id == .cookie {
-      var pairs = CookiePairs(slot.value)
+    let lines = head.lines
+    for i in lines.indices where lines[i].id == .cookie {
+      var pairs = CookiePairs(lines[i].value)
       while let pair = pairs.next(buffer) {
         guard buffer.equals(pair.name, name) else { continue }
         return ByteClass.all(buffer.span, pair.value, ByteClass.cookieValue) ? pair.value : nil

@@ -84,14 +84,16 @@ struct HeadFields: ~Copyable {
 
   func first(_ id: FieldID) -> FieldSlot? {
     guard contains(id) else { return nil }
-    for slot in slots where slot.id == id { return slot }
+    let all = slots.span
+    for i in all.indices where all[i].id == id { return all[i] }
     return nil
   }
 
   func count(of id: FieldID) -> Int {
     guard contains(id) else { return 0 }
     var count = 0
-    for slot in slots where slot.id == id { count &+= 1 }
+    let all = slots.span
+    for i in all.indices where all[i].id == id { count &+= 1 }
     return count
   }
 

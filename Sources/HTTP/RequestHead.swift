@@ -44,6 +44,12 @@ public struct RequestHead: ~Copyable, Sendable {
   /// All field lines in order.
   public var fields: ContiguousArray<FieldSlot> { table.slots }
 
+  /// All field lines in order, without a reference to count: for what walks them with every message.
+  public var lines: Span<FieldSlot> {
+    @_lifetime(borrow self)
+    get { table.slots.span }
+  }
+
   /// Whether the head is complete.
   public var isComplete: Bool { phase == .complete }
 

@@ -126,7 +126,7 @@ enum Syscalls {
     unsafe buffer.fill(atLeast: max) { space in
       let size = min(max, space.count)
       while true {
-        let count = unsafe recv(descriptor, space.baseAddress, size, Int32(MSG_DONTWAIT))
+        let count = unsafe coatcheck_receive(descriptor, space.baseAddress, size)
         if count > 0 {
           outcome = .bytes(count)
           return count
@@ -150,8 +150,7 @@ enum Syscalls {
     unsafe buffer.withBytes { all in
       let bytes = unsafe UnsafeRawBufferPointer(rebasing: all[range])
       while true {
-        let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-        let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags)
+        let count = unsafe coatcheck_send(descriptor, bytes.baseAddress, bytes.count)
         if count >= 0 { return .bytes(count) }
         switch errno {
         case EINTR: continue

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 typedef struct {
   uint32_t events;
@@ -31,6 +32,11 @@ int coatcheck_epoll_wait(int epoll, coatcheck_event *events, int capacity, int t
 
 // memmem(3).
 const void *coatcheck_find(const void *haystack, size_t count, const void *needle, size_t needle_count);
+
+// recv(2) and send(2) that never wait and never raise SIGPIPE. Called directly: glibc's own are points of thread cancellation, which nobody
+// uses here and every call pays for.
+ssize_t coatcheck_receive(int descriptor, void *bytes, size_t count);
+ssize_t coatcheck_send(int descriptor, const void *bytes, size_t count);
 
 int coatcheck_eventfd(void);
 int coatcheck_accept(int listener, struct sockaddr *address, socklen_t *length);
