@@ -65,8 +65,37 @@ final class Catcher {
     let sink = LogSink(descriptor: -1)
     sink.write(Array("x\n".utf8))
     sink.drain()
-    sink.write(Array("y\n".utf8))
+    sink.write(Array("y\nz\n".utf8))
     sink.drain()
+    #expect(sink.dropped == 3)
+  }
+
+  @Test func `a full pipe holds up neither writers nor the end`() throws {
+    let pipe = Pipe()
+    let sink = LogSink(descriptor: pipe.fileHandleForWriting.fileDescriptor, capacity: 1 << 20)
+    let line = [UInt8](repeating: 65, count: 1023) + [10]
+    for _ in 0..<4096 { sink.write(line) }
+    #expect(sink.dropped > 1000)
+    sink.drain()
+    // Whoever reads at last gets whole lines, and hears how many are missing.
+    let reader = pipe.fileHandleForReading
+    var text = ""
+    while !text.contains("log lines dropped") {
+      text += String(decoding: reader.availableData, as: UTF8.self)
+    }
+    #expect(text.contains("\"count\":\(sink.dropped)"))
+  }
+
+  @Test func `a pipe that does not block loses nothing`() throws {
+    let pipe = Pipe()
+    let descriptor = pipe.fileHandleForWriting.fileDescriptor
+    #expect(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0)
+    let sink = LogSink(descriptor: descriptor)
+    let line = [UInt8](repeating: 65, count: 1023) + [10]
+    for _ in 0..<1024 { sink.write(line) }
+    var count = 0
+    while count < 1 << 20 { count += pipe.fileHandleForReading.availableData.count }
+    #expect(count == 1 << 20 && sink.dropped == 0)
   }
 }
 

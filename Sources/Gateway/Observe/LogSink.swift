@@ -10,7 +10,9 @@ public final class LogSink: Sendable {
   private struct State {
     var pending: [UInt8] = []
     var isScheduled = false
+    /// Since the last time that this was told.
     var dropped = 0
+    var droppedInAll: UInt64 = 0
   }
 
   private let state = Locked(State())
@@ -31,6 +33,7 @@ public final class LogSink: Sendable {
     let mustSchedule = state.withLock { state in
       if state.pending.count + lines.count > capacity {
         state.dropped += 1
+        state.droppedInAll += 1
         return false
       }
       state.pending.append(contentsOf: lines)
@@ -40,8 +43,22 @@ public final class LogSink: Sendable {
     if mustSchedule { queue.async { self.flush() } }
   }
 
-  /// Waits until everything written so far has left: used once, before the program ends.
-  public func drain() { queue.sync { flush() } }
+  /// Lines that were given up because nobody took them.
+  public var dropped: UInt64 { state.withLock { $0.droppedInAll } }
+
+  /// Waits until everything written so far has left: used once, before the program ends, which a log that nobody reads does not
+  /// hold up.
+  public func drain() {
+    let left = DispatchSemaphore(value: 0)
+    queue.async {
+      self.flush()
+      left.signal()
+    }
+    _ = left.wait(timeout: .now() + LogSink.patience)
+  }
+
+  /// How long the program's end waits for its log, in seconds.
+  private static let patience = 2.0
 
   private func flush() {
     while true {
@@ -70,8 +87,14 @@ public final class LogSink: Sendable {
       }
       if written > 0 {
         offset += written
+      } else if errno == EAGAIN {
+        // Whoever shares the pipe may have made it one that does not block.
+        var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = unsafe Glibc.poll(&poll, 1, -1)
       } else if errno != EINTR {
-        return  // Nobody reads our log any more: nothing to tell it to.
+        // Nobody reads our log any more: nothing to tell it to.
+        let lines = bytes[offset...].lazy.filter { $0 == UInt8(ascii: "\n") }.count
+        return state.withLock { $0.droppedInAll += UInt64(lines) }
       }
     }
   }
