@@ -48,6 +48,14 @@ extension Configuration {
     public var headerFields = 100
     /// Client connections.
     public var connections = 10_000
+    /// Client connections from one IPv4 address or IPv6 /64 network.
+    public var connectionsPerAddress = 1_000
+    /// Event streams of one user.
+    public var streamsPerUser = 256
+    /// Sign-ins and consents that one client address, or one session, may begin or end in a minute.
+    public var signInsPerAddress = 300
+    /// Bytes of request bodies and of answers that wait in memory.
+    public var memory = ByteSize(bytes: 256 << 20)
     /// Connections to one upstream.
     public var upstreamConnections = 1024
     /// Requests that wait for a connection to one upstream.

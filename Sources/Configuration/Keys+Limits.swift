@@ -83,6 +83,36 @@ extension Configuration.Limits {
           "connections", \.connections, .number(1...1_000_000),
           "Client connections. Further ones wait until one closes."),
         make.value(
+          "connections_per_address", \.connectionsPerAddress, .number(1...1_000_000),
+          """
+          Client connections from one IPv4 address or IPv6 /64 network. Further ones are closed at once. Does \
+          not apply to `trusted_proxies`, nor without `tls`, where whoever connects is a proxy in front.
+          """
+        ),
+        make.value(
+          "streams_per_user", \.streamsPerUser, .number(1...1_000_000),
+          """
+          Event streams that one user has open. Further requests that may open one are answered with 429.
+          """
+        ),
+        make.value(
+          "sign_ins_per_address", \.signInsPerAddress, .number(1...1_000_000),
+          """
+          How many sign-ins and consents may be begun or ended in a minute from one IPv4 address or IPv6 /64 \
+          network, and in one session; further ones are answered with 429. A sign-in is counted twice: when it \
+          begins and when the person comes back. The address behind `trusted_proxies` is the one that \
+          `X-Forwarded-For` names.
+          """
+        ),
+        make.value(
+          "memory", \.memory, .size(1 << 20...1 << 40),
+          """
+          Request bodies and answers that wait in memory, of all connections together. Beyond it a request \
+          with a body above 16 KiB is answered with 503, and an upstream is read only as fast as its client \
+          takes the answer.
+          """
+        ),
+        make.value(
           "upstream_connections", \.upstreamConnections, .number(1...100_000),
           "Connections to one upstream."),
         make.value(

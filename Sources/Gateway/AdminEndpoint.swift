@@ -7,6 +7,14 @@ internal import Wire
 ///
 /// Owner: the control loop.
 final class AdminEndpoint: ExchangeHandler {
+  /// For operators and probes: few connections, and small requests.
+  static var limits: ServerLimits {
+    var limits = ServerLimits()
+    limits.maxConnections = 256
+    limits.head.headBytes = 8 << 10
+    return limits
+  }
+
   private let loop: EventLoop
   private let control: ControlPlane
   var server: HTTPServer?

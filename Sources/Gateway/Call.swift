@@ -68,6 +68,8 @@ final class Call {
   var demand: ConsentNeed?
   /// The MCP session that the request belongs to, as it is kept in `MCPSessionBindings`.
   var mcpSessionKey: Bytes32?
+  /// Whose open event stream this is, where it is counted.
+  var streamOwner: Bytes32?
   /// What the client sent along for the upstream after an `input_required` result: kept to be given back in a later round.
   var upstreamInput: RetryInput?
   /// The client was asked for input by us, and came back for it.

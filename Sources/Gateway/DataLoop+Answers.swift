@@ -11,17 +11,16 @@ extension DataLoop {
   func deny(_ x: Exchange, _ call: Call, _ denial: Denial) {
     let plain = DenialAnswer(denial)
     if case .loginRequired = denial { metrics.loginRequired &+= 1 }
+    metrics.refusals.count(denial)
     call.outcome = "denied"
     if let redirect = navigationTarget(of: denial, x, call) { return answer(x, call, .seeOther(redirect)) }
     if navigates(call) {
       let action = plain.status == 401 ? ("Sign in", loginURL(x, call, isAbsolute: false)) : nil
-      return answer(
-        x, call,
-        .page(
-          plain.status,
-          Pages.problem(
-            title: plain.title, explanation: plain.explanation, requestID: hex(call.requestID), action: action
-          )))
+      let page = OwnResponse.page(
+        plain.status,
+        Pages.problem(
+          title: plain.title, explanation: plain.explanation, requestID: hex(call.requestID), action: action))
+      return answer(x, call, page.retrying(after: plain.retryAfter))
     }
     if denial.isAboutConsent {
       let (status, body) = consentAnswer(denial, id: messageID(x, call), x, call)
@@ -29,8 +28,7 @@ extension DataLoop {
     }
     var response = challenged(.json(plain.status, bytes: denialBody(denial, call: call, x)))
     if plain.status == 405 { response.fields.append(("Allow", "GET, POST, DELETE, OPTIONS")) }
-    if let seconds = plain.retryAfter { response.fields.append(("Retry-After", String(seconds))) }
-    answer(x, call, response)
+    answer(x, call, response.retrying(after: plain.retryAfter))
   }
 
   /// A 401 names a scheme (RFC 9110 §11.6.1).

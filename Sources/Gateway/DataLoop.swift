@@ -107,7 +107,12 @@ final class DataLoop {
   /// A copy of the counters for a scrape.
   func metricsSnapshot() -> LoopMetrics {
     var copy = metrics
-    copy.openConnections = UInt64(server?.connectionCount ?? 0)
+    if let server {
+      copy.openConnections = UInt64(server.connectionCount)
+      copy.heldBytes = UInt64(max(0, server.heldBytes))
+      copy.acceptPauses = server.pauseCount
+      copy.refusals.count(.descriptors, server.droppedCount)
+    }
     copy.cachedSessions = UInt64(sessions.count)
     return copy
   }

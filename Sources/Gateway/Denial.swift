@@ -49,6 +49,12 @@ enum Denial: Error {
   /// A redirect that must not be followed with a token.
   case upstreamRedirect
   case storeUnavailable
+  /// Descriptors or memory ran out here.
+  case outOfResources(RefusalReason)
+  /// The user has as many event streams open as one may.
+  case tooManyStreams
+  /// Sign-ins or consents were begun too often from there; seconds until the next may.
+  case tooManyAttempts(retryAfter: Int)
   /// The proxy is shutting down.
   case stopping
   /// The request broke off or broke the grammar after its head; the status says which.
@@ -63,6 +69,8 @@ extension Denial {
     case .timeoutHeaders: self = .upstreamTimeout
     case .closedEarly, .badResponse: self = .upstreamBroken
     case .overloaded: self = .upstreamOverloaded
+    case .exhausted: self = .outOfResources(.descriptors)
+    case .outOfMemory: self = .outOfResources(.memory)
     case .stopping: self = .stopping
     case .requestMalformed: self = .malformedRequest(400)
     case .requestTimeout: self = .malformedRequest(408)
@@ -85,7 +93,7 @@ extension UpstreamFailure {
   /// Whether the upstream is to blame, and not the client's own request or our stopping.
   var isUpstreams: Bool {
     switch kind {
-    case .stopping, .requestMalformed, .requestTimeout, .requestTooLong: false
+    case .stopping, .outOfMemory, .requestMalformed, .requestTimeout, .requestTooLong: false
     default: true
     }
   }

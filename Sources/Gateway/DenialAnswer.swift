@@ -122,6 +122,19 @@ struct DenialAnswer: Sendable {
         503, "session_store_unavailable", 1040, "Sessions cannot be read at the moment",
         "Your session is kept. Try again in a moment.")
       retryAfter = 5
+    case .outOfResources:
+      self.init(503, "server_busy", 1043, "This server is busy", "Try again in a moment.")
+      retryAfter = 1
+    case .tooManyStreams:
+      self.init(
+        429, "too_many_streams", 1044, "Too many open streams",
+        "You have as many event streams open as one user may. Close some, then try again.")
+      retryAfter = 5
+    case .tooManyAttempts(let seconds):
+      self.init(
+        429, "too_many_attempts", 1045, "Too many attempts",
+        "Sign-ins were begun too often from where you are. Wait a little, then try again.")
+      retryAfter = max(1, seconds)
     case .stopping:
       self.init(503, "stopping", 1041, "This server is restarting", "Try again in a moment.")
       retryAfter = 1

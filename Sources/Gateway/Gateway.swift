@@ -33,7 +33,7 @@ public final class Gateway: Sendable {
 
   let configuration: Configuration
   let logger: Logger
-  private let sink: LogSink
+  let sink: LogSink
   let blocking = BlockingPool()
   let controlLoop = EventLoop(name: "control")
   private let running = Locked(Running())
@@ -52,6 +52,7 @@ public final class Gateway: Sendable {
   ///
   /// - Throws: `StartError` with what happened, where, and what to do.
   public func start() async throws(StartError) {
+    raiseDescriptorLimit()
     controlLoop.start()
     let parts = try await assemble()
     let count = configuration.workers ?? max(1, Self.processorCount)
@@ -85,6 +86,20 @@ public final class Gateway: Sendable {
     // Asked early, so that the first person does not wait for it; a failure is told in the log and tried again when needed.
     controlLoop.spawn { await parts.control.warmUp() }
     stopParts.withLock { $0 = parts }
+  }
+
+  /// A client connection may need one to an upstream, and the rest of the process a few.
+  private func raiseDescriptorLimit() {
+    let limit = DescriptorLimit.raise()
+    let configured = configuration.limits
+    let upstream = configuration.routes.reduce(0) {
+      $0 + ($1.maxConnections ?? configured.upstreamConnections)
+    }
+    let needed = configured.connections + min(configured.connections, upstream) + 64
+    guard limit < needed else { return }
+    logger.warning(
+      "too few descriptors for limits.connections: raise the process's limit, or lower the key",
+      metadata: ["descriptors": .string(String(limit)), "needed": .string(String(needed))])
   }
 
   /// Stops accepting, lets what is under way finish within `timeouts.drain`, and closes the store.
@@ -124,12 +139,7 @@ public final class Gateway: Sendable {
     let data = DataLoop(loop: loop, shared: parts.shared, pools: pools, accessLog: accessLog)
     let bound = LoopBound(data, on: loop)
     parts.homes.add(bound)
-    let trusted = parts.shared.trustedProxies
-    let isTLS = parts.tls != nil
-    let server = HTTPServer(
-      loop: loop, handler: data, tls: parts.tls, limits: parts.serverLimits, timeouts: parts.serverTimeouts,
-      // Without TLS only this machine and the proxies in front are listened to.
-      allowPeer: { peer in isTLS || peer.isLoopback || trusted.contains { $0.contains(peer) } })
+    let server = makeServer(data, parts)
     data.server = server
     let address = SocketAddress(bytes: configuration.listen.bytes, port: configuration.listen.port)
     do { try server.listen(on: address) } catch {
@@ -137,6 +147,29 @@ public final class Gateway: Sendable {
     }
     data.start()
     return bound
+  }
+
+  private func makeServer(_ data: DataLoop, _ parts: Parts) -> HTTPServer {
+    let trusted = parts.shared.trustedProxies
+    let isTLS = parts.tls != nil
+    let clients = parts.clients
+    return HTTPServer(
+      loop: data.loop, handler: data, tls: parts.tls, limits: parts.serverLimits,
+      timeouts: parts.serverTimeouts,
+      allowPeer: { [unowned data] peer in
+        switch PeerKind(peer, isTLS: isTLS, trusted: trusted) {
+        case .trustedProxy, .local: return true
+        // Without TLS only this machine and the proxies in front are listened to.
+        case .client where !isTLS: return false
+        case .client:
+          if clients.admits(ClientNetwork(peer)) { return true }
+          data.metrics.refusals.count(.connectionsPerAddress)
+          return false
+        }
+      },
+      peerLeft: { peer in
+        if case .client = PeerKind(peer, isTLS: isTLS, trusted: trusted) { clients.left(ClientNetwork(peer)) }
+      })
   }
 
   private static func drain(_ bound: LoopBound<DataLoop>, grace: Duration) async {
@@ -158,7 +191,7 @@ public final class Gateway: Sendable {
   private func startAdmin(_ admin: Configuration.Admin, _ parts: Parts) async throws(StartError) {
     let endpoint = try await onLoop(controlLoop) { () throws(StartError) in
       let endpoint = AdminEndpoint(loop: self.controlLoop, control: parts.control)
-      let server = HTTPServer(loop: self.controlLoop, handler: endpoint)
+      let server = HTTPServer(loop: self.controlLoop, handler: endpoint, limits: AdminEndpoint.limits)
       endpoint.server = server
       let address = SocketAddress(bytes: admin.listen.bytes, port: admin.listen.port)
       do { try server.listen(on: address) } catch {

@@ -57,6 +57,6 @@ extension DataLoop {
         ($0.0, $0.1)
       } ?? [],
       cookies: Cookies.all(in: x.request, x.requestBytes), body: x.withBody { $0.array($1) },
-      evidence: call.evidence, requestID: hex(call.requestID))
+      evidence: call.evidence, client: client(of: x), requestID: hex(call.requestID))
   }
 }

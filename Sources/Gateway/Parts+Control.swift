@@ -63,12 +63,13 @@ extension Gateway {
         keptCallsPerUser: configuration.consent.keptCalls, providerHost: configuration.oidc.issuer.host,
         providerOrigins: [configuration.oidc.issuer.origin],
         publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI,
-        callbackPath: configuration.oidc.redirectPath),
+        callbackPath: configuration.oidc.redirectPath,
+        signInsPerMinute: configuration.limits.signInsPerAddress),
       routes: routes, cookies: cookies, log: log, signIn: signIn, provider: provider, authority: authority,
       store: store, slots: slots, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
       desk: ConsentDesk(lifetime: configuration.consent.linkLifetime),
       toolScopes: ToolScopes(configuration.consent.toolScopes, routes: routes.all.map(\.path)),
-      counters: counters, homes: homes, clock: Timestamp.now)
+      counters: counters, homes: homes, logLinesDropped: { [sink] in sink.dropped }, clock: Timestamp.now)
   }
 
   /// How the provider behaves beyond the standards.

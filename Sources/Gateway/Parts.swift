@@ -13,6 +13,7 @@ struct Parts: Sendable {
   let shared: SharedState
   let control: ControlPlane
   let homes: LoopDirectory
+  let clients: ClientAddresses
   /// TLS in front; nil for plain HTTP.
   let tls: TLSServerContext?
   /// TLS to upstreams by CA file; the empty name is the system's store.
@@ -74,7 +75,8 @@ extension Gateway {
         answerBody: configuration.limits.inspectedBody.bytes,
         event: configuration.streams.maxEventBytes.bytes, keepAlive: configuration.streams.keepAlive,
         maxRequestBody: UInt64(configuration.limits.requestBody.bytes)),
-      mcpSessions: MCPSessionBindings(), consentRounds: control.rounds, desk: control.desk,
+      mcpSessions: MCPSessionBindings(), streams: UserStreams(limit: configuration.limits.streamsPerUser),
+      consentRounds: control.rounds, desk: control.desk,
       toolScopes: control.toolScopes, learnsToolScopes: configuration.consent.learnToolScopes,
       scriptAnswer: ScriptAnswer(rawValue: configuration.consent.scriptStatus) ?? .forbidden,
       hold: configuration.consent.hold, linkLifetime: configuration.consent.linkLifetime,
@@ -82,7 +84,8 @@ extension Gateway {
         perUser: configuration.consent.keptCalls, maxBody: configuration.consent.keptCallSize.bytes),
       stateSealer: sealer, control: control)
     return Parts(
-      shared: shared, control: control, homes: homes, tls: try makeServerTLS(),
+      shared: shared, control: control, homes: homes,
+      clients: ClientAddresses(limit: configuration.limits.connectionsPerAddress), tls: try makeServerTLS(),
       upstreamTLS: try makeUpstreamTLS(),
       serverLimits: makeServerLimits(), serverTimeouts: makeServerTimeouts(),
       logFormat: configuration.log.format == .json ? .json : .text, configuration: configuration)
@@ -173,8 +176,9 @@ extension Gateway {
     var limits = ServerLimits()
     limits.head.headBytes = configuration.limits.headerBytes.bytes
     limits.head.fieldCount = configuration.limits.headerFields
-    limits.maxConnections = max(
-      1, configuration.limits.connections / max(1, configuration.workers ?? Self.processorCount))
+    let share = max(1, configuration.workers ?? Self.processorCount)
+    limits.maxConnections = max(1, configuration.limits.connections / share)
+    limits.heldBytes = configuration.limits.memory.bytes / share
     return limits
   }
 

@@ -46,13 +46,16 @@ extension DataLoop {
   }
 
   private func relay(_ x: Exchange, _ call: Call, _ route: Route, isEventStream: Bool) -> AnswerPlan {
-    writeClientHead(x, call, route, isEventStream: isEventStream, dropsContentCoding: isEventStream)
     guard isEventStream else {
+      writeClientHead(x, call, route, isEventStream: false, dropsContentCoding: false)
       keepMessageOfHeld(x, call, route)
       return .relay
     }
+    // What was carried out is answered; a stream that is no answer can be asked for again.
+    if !openStream(call), call.evidence.verb == .get { return after { self.deny(x, call, .tooManyStreams) } }
     x.endOfInput = .isDisconnect
     noteSessionStream(x, call)
+    writeClientHead(x, call, route, isEventStream: true, dropsContentCoding: true)
     keepMessage(x, call, route)
     return .relayEvents(maxEventBytes: shared.limits.event, keepAlive: shared.limits.keepAlive)
   }
@@ -212,6 +215,8 @@ extension DataLoop {
     deny(x, call, Denial(failure))
   }
 
+  func refused(_ refusal: inout Refusal) { metrics.refusals.countHead(status: refusal.status) }
+
   func clientGone(_ x: Exchange) {
     let call = call(of: x)
     metrics.clientsGone &+= 1
@@ -222,7 +227,9 @@ extension DataLoop {
   func finished(_ x: Exchange) {
     let call = call(of: x)
     forgetWaiting(call)
+    if let user = call.streamOwner { closeStream(call, of: user) }
     let stats = x.stats
+    if stats.end == .clientStalled { metrics.refusals.count(.slowReader) }
     let ended = stats.endedAt ?? loop.now
     let micros = (ended.nanoseconds &- x.startedAt.nanoseconds) / 1000
     var upstream: UInt64 = 0

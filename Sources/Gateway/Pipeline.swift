@@ -140,6 +140,9 @@ extension DataLoop: ExchangeHandler {
   // MARK: 5. Session → token
 
   func chooseToken(_ x: Exchange, _ call: Call, _ route: Route) {
+    if shared.streams.isFullForSomebody, !mayOpenStream(x, call, route) {
+      return deny(x, call, .tooManyStreams)
+    }
     if call.message?.isRetryWithInput == true, let denial = checkRetry(x, call, route) {
       return deny(x, call, denial)
     }

@@ -18,6 +18,7 @@ final class SharedState: Sendable {
   let trustedProxies: [CIDRBlock]
   let limits: InspectionLimits
   let mcpSessions: MCPSessionBindings
+  let streams: UserStreams
   let consentRounds: ConsentRounds
   let desk: ConsentDesk
   let toolScopes: ToolScopes
@@ -36,7 +37,7 @@ final class SharedState: Sendable {
     routes: RouteTable, origins: OriginPolicy, crossOrigin: CrossOrigin, cookies: CookieJar,
     publicURL: String,
     publicAuthority: String, isSecure: Bool, trustedProxies: [CIDRBlock], limits: InspectionLimits,
-    mcpSessions: MCPSessionBindings,
+    mcpSessions: MCPSessionBindings, streams: UserStreams,
     consentRounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, learnsToolScopes: Bool,
     scriptAnswer: ScriptAnswer, hold: Duration, linkLifetime: Duration, keptCalls: KeptCallLimits,
     stateSealer: Sealer, control: ControlPlane
@@ -51,6 +52,7 @@ final class SharedState: Sendable {
     self.trustedProxies = trustedProxies
     self.limits = limits
     self.mcpSessions = mcpSessions
+    self.streams = streams
     self.consentRounds = consentRounds
     self.desk = desk
     self.toolScopes = toolScopes

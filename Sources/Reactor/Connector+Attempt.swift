@@ -80,15 +80,15 @@ extension Connector {
         next += 1
         let socket = Syscalls.makeSocket(family: address.family)
         guard socket >= 0 else {
-          lastError = ConnectError(.connect, "\(address): \(Syscalls.text(-socket))")
+          lastError = error(address, -socket)
           continue
         }
         Syscalls.noDelay(socket)
         let code = Syscalls.connect(socket, to: address)
         guard code == 0, loop.register(socket, self) else {
           Syscalls.close(socket)
-          let reason = code == 0 ? "cannot be watched" : Syscalls.text(code)
-          lastError = ConnectError(.connect, "\(address): \(reason)")
+          lastError =
+            code == 0 ? ConnectError(.exhausted, "\(address): cannot be watched") : error(address, code)
           continue
         }
         descriptor = socket
@@ -96,8 +96,14 @@ extension Connector {
         timer?.arm(after: (deadline - loop.now) / (addresses.count - next + 1))
         return
       }
-      worked(nil)
+      // What we lack says nothing about the address.
+      if lastError.kind != .exhausted { worked(nil) }
       fail(lastError)
+    }
+
+    private func error(_ address: SocketAddress, _ code: Int32) -> ConnectError {
+      ConnectError(
+        Syscalls.isExhaustion(code) ? .exhausted : .connect, "\(address): \(Syscalls.text(code))")
     }
 
     public func ready(_ events: PollEvents) {
@@ -113,7 +119,7 @@ extension Connector {
       let code = Syscalls.pendingError(descriptor)
       guard code == 0 else {
         dropSocket()
-        lastError = ConnectError(.connect, "\(address): \(Syscalls.text(code))")
+        lastError = error(address, code)
         return tryNext()
       }
       loop.deregister(descriptor)

@@ -74,7 +74,7 @@ public final class Connector {
         me.loop.execute { me.value.resolved(host, found) }
       }
     } catch {
-      resolved(host, .failure(ConnectError(.resolve, "too much blocking work waits to resolve \(host)")))
+      resolved(host, .failure(ConnectError(.exhausted, "too much blocking work waits to resolve \(host)")))
     }
   }
 

@@ -6,7 +6,7 @@ internal import Basics
 public final class Listener: Pollable {
   /// Connections taken in one turn, so that the open ones get theirs.
   private static let acceptsPerTurn = 64
-  /// How long nothing is accepted after descriptors ran out altogether: long enough not to spin, short enough not to be felt.
+  /// How long nothing is accepted after descriptors ran out: long enough not to spin, short enough not to be felt.
   private static let recovery = Duration.milliseconds(100)
 
   /// Where it listens, with the port the kernel chose.
@@ -84,14 +84,19 @@ public final class Listener: Pollable {
   }
 
   public func ready(_ events: PollEvents) {
-    for _ in 0..<Listener.acceptsPerTurn {
+    var hasDropped = false
+    turn: for _ in 0..<Listener.acceptsPerTurn {
       guard isWatching else { return }
       switch Syscalls.accept(descriptor) {
       case .connection(let socket, let peer): serve(socket, peer)
-      case .none: return
-      case .outOfDescriptors: guard dropOne() else { return recover() }
+      case .none: break turn
+      case .outOfDescriptors:
+        hasDropped = true
+        if !dropOne() { break turn }
       }
     }
+    // Clients that try again at once must not keep the loop busy with turning them away.
+    if hasDropped { recover() }
   }
 
   private func serve(_ socket: Int32, _ peer: SocketAddress) {

@@ -7,7 +7,8 @@ public struct ReactorError: Error, Sendable, Equatable, CustomStringConvertible 
 
 /// Why a connection to a host could not be made.
 public struct ConnectError: Error, Sendable, Equatable {
-  public enum Kind: Sendable, Equatable { case resolve, connect, tls, timeout }
+  /// What failed; `exhausted` is this process's or this machine's own doing: no descriptor, port, memory or place in a queue was left.
+  public enum Kind: Sendable, Equatable { case resolve, connect, tls, timeout, exhausted }
   public let kind: Kind
   /// For the log.
   public let detail: String

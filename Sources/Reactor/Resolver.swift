@@ -12,7 +12,10 @@ internal import Glibc
     let code = unsafe getaddrinfo(host, nil, &hints, &list)
     defer { if let list = unsafe list { unsafe freeaddrinfo(list) } }
     guard code == 0 else {
-      return .failure(ConnectError(.resolve, "\(host): \(unsafe String(cString: gai_strerror(code)))"))
+      let isOurs = code == EAI_MEMORY || code == EAI_SYSTEM && Syscalls.isExhaustion(errno)
+      return .failure(
+        ConnectError(
+          isOurs ? .exhausted : .resolve, "\(host): \(unsafe String(cString: gai_strerror(code)))"))
     }
     var found: [SocketAddress] = []
     var entry = unsafe list

@@ -172,6 +172,11 @@ enum Syscalls {
     }
   }
 
+  /// Whether an errno value says that descriptors, memory or local ports ran out.
+  static func isExhaustion(_ code: Int32) -> Bool {
+    [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(code)
+  }
+
   static func text(_ code: Int32) -> String { unsafe String(cString: strerror(code)) }
 }
 
@@ -212,8 +217,7 @@ extension Syscalls {
       }
       switch errno {
       case EINTR, ECONNABORTED, EPROTO: continue
-      case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .outOfDescriptors
-      default: return .none
+      case let code: return isExhaustion(code) ? .outOfDescriptors : .none
       }
     }
   }

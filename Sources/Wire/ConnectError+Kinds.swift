@@ -9,6 +9,7 @@ extension ConnectError {
     case .connect: .connect
     case .tls: .tls
     case .timeout: .timeoutConnect
+    case .exhausted: .exhausted
     }
   }
 
@@ -16,7 +17,7 @@ extension ConnectError {
   var transportKind: TransportError.Kind {
     switch kind {
     case .resolve: .dns
-    case .connect: .connect
+    case .connect, .exhausted: .connect
     case .tls: .tls
     case .timeout: .timeout
     }

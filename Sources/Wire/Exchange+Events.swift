@@ -6,7 +6,7 @@ internal import Reactor
 extension Exchange {
   func pumpEvents(_ upstream: UpstreamConnection) -> Bool {
     guard let events, let connection, let server = connection.server else { return false }
-    guard answerReader.isFinished || connection.out.count < server.limits.highWaterBytes else {
+    guard answerReader.isFinished || connection.out.count < server.highWaterBytes else {
       upstream.disarm()
       return false
     }

@@ -187,6 +187,7 @@ extension Exchange {
       }
       hasStreamedBody = true
       collected.removeAll()
+      self.connection?.releaseHeldBody()
       requestSource = .streaming
       return true
     case .streaming: return refillFromClient(upstream, &moved)

@@ -183,7 +183,7 @@ extension Exchange {
       finishRelay(upstream, connection)
       return true
     }
-    guard connection.out.count < server.limits.highWaterBytes else {
+    guard connection.out.count < server.highWaterBytes else {
       upstream.disarm()
       return false
     }

@@ -253,6 +253,7 @@ public final class Exchange {
     // Gone for good: it cannot be sent again.
     if !collected.isEmpty { hasStreamedBody = true }
     collected.removeAll(keepingCapacity: false)
+    connection?.releaseHeldBody()
     upstreamHead.removeAll(keepingCapacity: false)
     clientHead.removeAll(keepingCapacity: false)
   }

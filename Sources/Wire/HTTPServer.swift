@@ -19,6 +19,7 @@ public final class HTTPServer {
   let timeouts: ServerTimeouts
   private let tls: TLSServerContext?
   private let allowPeer: (SocketAddress) -> Bool
+  private let peerLeft: (SocketAddress) -> Void
   private var listener: Listener?
   private var graceTimer: LoopTimer?
 
@@ -26,17 +27,25 @@ public final class HTTPServer {
   private var connections: [ServerConnection?] = []
   private var freeSlots: [Int] = []
   private var openCount = 0
+  /// Bytes of request bodies and of answers that wait for their clients, of all connections together.
+  public internal(set) var heldBytes = 0
+  /// Reading from an upstream stops while this many bytes wait for its client: less while memory is short.
+  var highWaterBytes: Int
+  /// Times that all places were taken, so that new connections had to wait.
+  public private(set) var pauseCount: UInt64 = 0
   /// Work space of the loop's connections: empty between two uses.
   var scratch = Buffer()
   var readScratch = Buffer()
   var eventScratch = Buffer()
   var dateLine = DateLine()
 
-  /// A server that does not listen yet. `allowPeer` is asked for each accepted connection, before anything is read.
+  /// A server that does not listen yet. `allowPeer` is asked for each accepted connection, before anything is read; for each that it
+  /// let in, `peerLeft` hears when its socket is closed.
   public init(
     loop: EventLoop, handler: any ExchangeHandler, tls: TLSServerContext? = nil,
     limits: ServerLimits = ServerLimits(), timeouts: ServerTimeouts = ServerTimeouts(),
-    allowPeer: @escaping (SocketAddress) -> Bool = { _ in true }
+    allowPeer: @escaping (SocketAddress) -> Bool = { _ in true },
+    peerLeft: @escaping (SocketAddress) -> Void = { _ in }
   ) {
     self.loop = loop
     self.handler = handler
@@ -44,6 +53,8 @@ public final class HTTPServer {
     self.limits = limits
     self.timeouts = timeouts
     self.allowPeer = allowPeer
+    self.peerLeft = peerLeft
+    highWaterBytes = limits.highWaterBytes
   }
 
   /// The address it listens on, with the port the kernel chose where 0 was asked for; nil when it does not listen.
@@ -51,6 +62,9 @@ public final class HTTPServer {
 
   /// Connections held, those that only finish an abandoned upstream answer included.
   public var connectionCount: Int { connections.count - freeSlots.count }
+
+  /// Connections that were closed unserved for want of descriptors.
+  public var droppedCount: UInt64 { listener?.dropped ?? 0 }
 
   /// Connections that carry an exchange now.
   public var exchangeCount: Int { connections.reduce(0) { $0 + ($1?.isInExchange == true ? 1 : 0) } }
@@ -116,7 +130,10 @@ public final class HTTPServer {
       connections.append(connection)
     }
     openCount += 1
-    if openCount >= limits.maxConnections { listener?.pause() }
+    if openCount >= limits.maxConnections {
+      pauseCount &+= 1
+      listener?.pause()
+    }
     stream.setHandler(connection)
     connection.drive()
   }
@@ -125,6 +142,7 @@ public final class HTTPServer {
   func streamClosed(_ connection: ServerConnection) {
     if openCount == limits.maxConnections { listener?.resume() }
     openCount -= 1
+    peerLeft(connection.stream.peer)
   }
 
   /// Nothing of a connection is left.

@@ -6,6 +6,7 @@ internal import Reactor
 extension ServerConnection {
   /// The exchange is over and its answer, if any, with the kernel.
   func finish(_ end: ExchangeEnd) {
+    releaseHeldBody()
     exchange.phase = .idle
     exchange.counted.end = end
     exchange.counted.endedAt = loop.now
@@ -169,6 +170,7 @@ extension ServerConnection {
     guard link != .closed else { return }
     link = .closed
     out.removeAll()
+    releaseHeldAnswer()
     readTimer.disarm()
     writeTimer.disarm()
     if reset { stream.abort() } else { stream.close() }

@@ -162,7 +162,9 @@ extension ServerConnection {
         return true
       }
       switch pullBody(into: &exchange.collected, atMost: limit - exchange.collected.count + 1) {
-      case .progressed: continue
+      case .progressed:
+        if countHeldBody() { continue }
+        exchange.failRequest(UpstreamFailure(.outOfMemory, "all requests together hold too much"))
       // Handed over by the next turn.
       case .finished: return true
       case .wouldBlock: return false

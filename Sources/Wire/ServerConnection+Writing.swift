@@ -47,6 +47,7 @@ extension ServerConnection {
       }
     }
     if !out.isEmpty {
+      countHeldAnswer()
       if hasWritten || !writeIsWatched, let server {
         writeIsWatched = true
         writeTimer.arm(after: server.timeouts.writeStall)
@@ -55,6 +56,7 @@ extension ServerConnection {
       if writeIsWatched {
         writeIsWatched = false
         writeTimer.disarm()
+        releaseHeldAnswer()
         armKeepAlive()
       }
       if case .answered = exchange.phase {

@@ -43,6 +43,9 @@ final class ServerConnection: Pollable {
   var continueIsDue = false
   var requestCount = 0
   var discarded = 0
+  /// What `server` counts of this connection: see `ServerConnection+Memory.swift`.
+  var heldBody = 0
+  var heldAnswer = 0
   var isReadable = true
   var isWritable = true
   var clientHasEnded = false

@@ -10,6 +10,12 @@ public struct ServerLimits: Sendable {
   public var maxRequestsPerConnection: Int?
   /// Reading from one side stops while this many bytes wait for the other.
   public var highWaterBytes: Int = 64 * 1024
+  /// Bytes of request bodies and of answers that may wait in memory, of all connections of one server together. Beyond it a request
+  /// whose body grows past ``smallBodyBytes`` fails with ``UpstreamFailure/Kind/outOfMemory``, and an upstream is read only as fast
+  /// as its client takes the answer.
+  public var heldBytes: Int = .max
+  /// A body up to this size is held however much the others hold: a few large ones must not keep out the many small ones.
+  public var smallBodyBytes: Int = 16 * 1024
   /// How much of a request body is read and thrown away after an answer that did not need it, to keep the
   /// connection. Beyond it the connection is closed.
   public var discardBytes: Int = 64 * 1024

@@ -1,6 +1,6 @@
 /// Why there is no answer from an upstream. Nothing of it has been sent to the client.
 public struct UpstreamFailure: Error, Sendable, Equatable {
-  /// What failed. The last four are the client's doing: its request body, while it was streaming upstream.
+  /// What failed. The last three are the client's doing: its request body, while it was streaming upstream.
   public enum Kind: Sendable, Equatable, CaseIterable {
     /// The name did not resolve.
     case resolve
@@ -18,6 +18,10 @@ public struct UpstreamFailure: Error, Sendable, Equatable {
     case badResponse
     /// All connections are busy and the waiting line is full, or waiting took too long.
     case overloaded
+    /// No descriptor, port or memory for a connection was left here: none of the upstream's fault.
+    case exhausted
+    /// The request's body is not held, because all connections together hold too much already.
+    case outOfMemory
     /// The server is stopping.
     case stopping
     /// The request body is malformed: answer 400.

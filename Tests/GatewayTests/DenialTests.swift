@@ -22,6 +22,7 @@ import Wire
     .providerUnavailable(retryAfter: nil), .providerMisconfigured, .upstreamUnreachable, .upstreamTimeout,
     .upstreamBroken,
     .upstreamOverloaded, .upstreamRedirect, .storeUnavailable, .stopping, .malformedRequest(400),
+    .outOfResources(.memory), .tooManyStreams, .tooManyAttempts(retryAfter: 7),
   ]
 
   @Test func `every denial has a status, a code and words of its own`() {
@@ -45,18 +46,20 @@ import Wire
       (.unknownMCPSession, 404), (.bodyTooLarge, 413), (.headerMismatch(""), 400),
       (.providerMisconfigured, 502),
       (.upstreamTimeout, 504), (.upstreamUnreachable, 502), (.storeUnavailable, 503), (.stopping, 503),
-      (.malformedRequest(408), 408),
+      (.malformedRequest(408), 408), (.outOfResources(.descriptors), 503), (.tooManyStreams, 429),
+      (.tooManyAttempts(retryAfter: 1), 429),
     ] as [(Denial, Int)]) func `a denial has the status that its rule names`(denial: Denial, status: Int)
   {
     #expect(DenialAnswer(denial).status == status)
   }
 
   @Test func `what may work later says when`() {
-    for denial in Self.all where DenialAnswer(denial).status == 503 {
+    for denial in Self.all where [429, 503].contains(DenialAnswer(denial).status) {
       #expect(DenialAnswer(denial).retryAfter ?? 0 > 0)
     }
     #expect(DenialAnswer(.providerUnavailable(retryAfter: 17)).retryAfter == 17)
-    for denial in Self.all where DenialAnswer(denial).status != 503 {
+    #expect(DenialAnswer(.tooManyAttempts(retryAfter: 17)).retryAfter == 17)
+    for denial in Self.all where ![429, 503].contains(DenialAnswer(denial).status) {
       #expect(DenialAnswer(denial).retryAfter == nil)
     }
   }

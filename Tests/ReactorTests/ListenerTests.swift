@@ -143,6 +143,53 @@ import Testing
   }
 }
 
+/// Outgoing connections share the descriptors.
+@Suite(.timeLimit(.minutes(1))) struct ExhaustionTests {
+  @Test func `without descriptors an attempt says whose fault it is, and the next one works`() async {
+    await #expect(processExitsWith: .success) {
+      let isAsExpected = try await onNewLoop { loop in
+        let listener = try Listener(loop: loop, address: nowhere) { _ in }
+        let connector = Connector(loop: loop, blocking: BlockingPool())
+        // What starts up beside this test has its descriptors by now.
+        try await loop.sleep(for: .milliseconds(50))
+        let hogs = exhaustDescriptors(leaving: 0)
+        let first = Event<Result<Stream, ConnectError>>()
+        connector.connect(host: "127.0.0.1", port: listener.address.port, tls: nil, timeout: .seconds(20)) {
+          first.set($0)
+        }
+        guard case .failure(let error) = await first.wait(), error.kind == .exhausted else { return false }
+        for hog in hogs { close(hog) }
+        let second = Event<Result<Stream, ConnectError>>()
+        connector.connect(host: "127.0.0.1", port: listener.address.port, tls: nil, timeout: .seconds(20)) {
+          second.set($0)
+        }
+        guard case .success = await second.wait() else { return false }
+        return true
+      }
+      exit(isAsExpected ? 0 : 1)
+    }
+  }
+
+  @Test func `the number of descriptors is raised to the most that may be`() async {
+    await #expect(processExitsWith: .success) {
+      var limit = rlimit()
+      let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+      unsafe getrlimit(resource, &limit)
+      limit.rlim_cur = 128
+      limit.rlim_max = min(limit.rlim_max, 512)
+      unsafe setrlimit(resource, &limit)
+      let raised = DescriptorLimit.raise()
+      unsafe getrlimit(resource, &limit)
+      exit(raised == Int(limit.rlim_max) && limit.rlim_cur == limit.rlim_max ? 0 : 1)
+    }
+  }
+
+  @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL])
+  func `what runs out here is no fault of the other side`(code: Int32) {
+    #expect(Syscalls.isExhaustion(code) && !Syscalls.isExhaustion(ECONNREFUSED))
+  }
+}
+
 /// Uses up all descriptors of the process, after lowering their number, but for `leaving`.
 func exhaustDescriptors(leaving: Int) -> [Int32] {
   var limit = rlimit(rlim_cur: 256, rlim_max: 256)

@@ -166,7 +166,7 @@ extension ControlPlane {
       let link = try await follow(request, takes: true)
       let answer = await carryOut(decision, link, request)
       // Nothing came of it, for instance because the provider cannot be reached: the person may press the button again.
-      if answer.status >= 500 || answer.status == 400 {
+      if answer.status >= 500 || answer.status == 400 || answer.status == 429 {
         await keep(link.continuation, id: link.id, owner: link.session.user)
       }
       return .respond(answer)

@@ -16,6 +16,7 @@ extension ControlPlane {
     let loops = await homes.metrics(routeCount: routes.all.count)
     var counted = counters.withLock { $0 }
     counted.add(metrics)
+    counted.logLinesDropped = logLinesDropped()
     return MetricsPage.render(
       loops: loops, control: counted, routes: routes.all.map(\.path), sessions: await authority.countInMemory)
   }
@@ -50,5 +51,6 @@ extension ControlMetrics {
     refreshesRefused += other.refreshesRefused
     providerMisconfigured += other.providerMisconfigured
     storeErrors += other.storeErrors
+    signInsRefused += other.signInsRefused
   }
 }

@@ -14,6 +14,7 @@ extension ControlPlane {
 
   /// `GET /auth/callback`.
   func callback(_ request: OwnRequest) async -> OwnResponse {
+    if let refusal = await tooOften(request) { return refusal }
     do throws(SignIn.Failure) {
       return await complete(try await signIn.arrive(request), request)
     } catch {
@@ -25,6 +26,7 @@ extension ControlPlane {
   func begin(
     _ demand: SignIn.Demand, purpose: SignInAttempt.Purpose, returnTo: String, request: OwnRequest
   ) async -> OwnResponse {
+    if let refusal = await tooOften(request) { return refusal }
     do {
       return try await signIn.begin(demand, purpose: purpose, returnTo: returnTo, request: request)
     } catch let error as OAuthError {

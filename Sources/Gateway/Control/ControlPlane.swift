@@ -32,6 +32,9 @@ actor ControlPlane {
   /// Pages that wait for the answer to a question.
   var pagesWaiting: [TicketHash: [UInt64: CheckedContinuation<Void, Never>]] = [:]
   var lastWaiter: UInt64 = 0
+  var attempts: AttemptRate
+  /// Asked when a scrape is answered.
+  let logLinesDropped: @Sendable () -> UInt64
   /// Counted where no actor is at hand: by the refresher and the store's callback.
   let counters: Locked<ControlMetrics>
   let homes: LoopDirectory
@@ -51,14 +54,18 @@ actor ControlPlane {
     var publicURL: String
     var postLogoutRedirectURI: String
     var callbackPath: String
+    /// Walks to the provider that one client, or one session, may begin or end in a minute.
+    var signInsPerMinute: Int
   }
 
   init(
     loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog, signIn: SignIn,
     provider: Provider, authority: SessionAuthority, store: any SessionStore, slots: CredentialSlots,
     rounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, counters: Locked<ControlMetrics>,
-    homes: LoopDirectory, clock: @escaping WallClock
+    homes: LoopDirectory, logLinesDropped: @escaping @Sendable () -> UInt64, clock: @escaping WallClock
   ) {
+    attempts = AttemptRate(perMinute: policy.signInsPerMinute)
+    self.logLinesDropped = logLinesDropped
     self.loop = loop
     self.policy = policy
     self.routes = routes

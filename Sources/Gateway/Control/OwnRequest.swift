@@ -1,3 +1,5 @@
+internal import Reactor
+
 /// A request to one of the proxy's own endpoints, as a value that can cross from a data loop to the control loop.
 struct OwnRequest: Sendable {
   var method: String
@@ -10,6 +12,8 @@ struct OwnRequest: Sendable {
   /// The body, at most `OwnEndpoints.maxBodyBytes`.
   var body: [UInt8]
   var evidence: CallerEvidence
+  /// Who is counted for this request; nil where the client's address is not known.
+  var client: ClientNetwork?
   var requestID: String
 
   /// The first query parameter of that name.
@@ -45,6 +49,11 @@ struct OwnResponse: Sendable {
   static func json(_ status: Int, bytes: [UInt8]) -> OwnResponse {
     OwnResponse(
       status: status, fields: [("Content-Type", "application/json")] + SecurityFields.api, body: bytes)
+  }
+
+  /// Says after how many seconds it may be tried again, where that is known.
+  func retrying(after seconds: Int?) -> OwnResponse {
+    seconds.map { adding("Retry-After", String($0)) } ?? self
   }
 
   /// Adds a field, for chaining.

@@ -26,8 +26,12 @@ struct LoopMetrics: Sendable {
   var upstreamFailures: UInt64 = 0
   var cacheMisses: UInt64 = 0
   var clientsGone: UInt64 = 0
+  var refusals = Refusals()
+  /// Counted elsewhere, and set when a scrape asks.
+  var acceptPauses: UInt64 = 0
   /// Gauges, set when a scrape asks.
   var openConnections: UInt64 = 0
+  var heldBytes: UInt64 = 0
   var cachedSessions: UInt64 = 0
 
   init(routeCount: Int) {
@@ -74,7 +78,10 @@ struct LoopMetrics: Sendable {
     upstreamFailures &+= other.upstreamFailures
     cacheMisses &+= other.cacheMisses
     clientsGone &+= other.clientsGone
+    refusals.add(other.refusals)
+    acceptPauses &+= other.acceptPauses
     openConnections &+= other.openConnections
+    heldBytes &+= other.heldBytes
     cachedSessions &+= other.cachedSessions
   }
 }
@@ -92,4 +99,8 @@ struct ControlMetrics: Sendable {
   var refreshesRefused: UInt64 = 0
   var providerMisconfigured: UInt64 = 0
   var storeErrors: UInt64 = 0
+  /// Walks to the provider that were not begun because there were too many.
+  var signInsRefused: UInt64 = 0
+  /// Set when a scrape asks.
+  var logLinesDropped: UInt64 = 0
 }

@@ -56,6 +56,12 @@ enum MetricsPage {
         loops.cacheMisses
       ),
       ("coatcheck_clients_gone_total", "Clients that left before their answer.", loops.clientsGone),
+      (
+        "coatcheck_accept_pauses_total",
+        "Times that new connections had to wait because all places were taken.",
+        loops.acceptPauses
+      ),
+      ("coatcheck_log_lines_dropped_total", "Log lines that nobody took.", control.logLinesDropped),
       ("coatcheck_sign_ins_total", "Completed sign-ins.", control.signIns),
       ("coatcheck_sign_in_failures_total", "Sign-ins that ended in an error page.", control.signInFailures),
       ("coatcheck_sign_outs_total", "Sessions ended by their user.", control.signOuts),
@@ -82,6 +88,15 @@ enum MetricsPage {
       counter(&out, name, help)
       out += "\(name) \(value)\n"
     }
+    counter(&out, "coatcheck_refused_total", "What was turned away because a bound was reached.")
+    var refusals = loops.refusals
+    refusals.count(.signInsPerAddress, control.signInsRefused)
+    for reason in RefusalReason.allCases {
+      out += "coatcheck_refused_total{reason=\"\(reason.label)\"} \(refusals[reason])\n"
+    }
+    gauge(
+      &out, "coatcheck_held_bytes", "Bytes of request bodies and of answers that wait in memory.",
+      loops.heldBytes)
     gauge(&out, "coatcheck_client_connections", "Open client connections.", loops.openConnections)
     gauge(
       &out, "coatcheck_cached_sessions", "Sessions in the loops' caches, counted once a loop.",
