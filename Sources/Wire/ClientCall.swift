@@ -8,6 +8,8 @@ internal import Reactor
 final class ClientCall: Pollable {
   private enum State {
     case ready
+    /// For its turn.
+    case waiting
     case connecting(Connector.Attempt)
     case exchanging(Stream)
     case over
@@ -15,7 +17,8 @@ final class ClientCall: Pollable {
 
   private let client: HTTPClientState
   private let request: FetchRequest
-  private let completion: (Result<FetchResponse, TransportError>) -> Void
+  private let completion: (Result<FetchResponse, TransportError>, _ hasRun: Bool) -> Void
+  private var hasRun = false
   private var state = State.ready
   private var timer: LoopTimer?
   private var isReused = false
@@ -31,7 +34,7 @@ final class ClientCall: Pollable {
 
   init(
     client: HTTPClientState, request: FetchRequest,
-    completion: @escaping (Result<FetchResponse, TransportError>) -> Void
+    completion: @escaping (Result<FetchResponse, TransportError>, _ hasRun: Bool) -> Void
   ) {
     self.client = client
     self.request = request
@@ -39,7 +42,23 @@ final class ClientCall: Pollable {
     method = Method.allCases.first { $0 != .other && $0.name.description == request.method } ?? .other
   }
 
+  var isWaiting: Bool {
+    if case .waiting = state { true } else { false }
+  }
+
+  /// Until `start`, or until it took too long. Nothing was sent then.
+  func wait() {
+    state = .waiting
+    timer = LoopTimer(loop: client.loop) { [unowned self] in
+      finish(.failure(TransportError(.connect, "its turn did not come in time")))
+    }
+    timer?.arm(after: client.settings.timeout)
+  }
+
   func start() {
+    hasRun = true
+    state = .ready
+    timer?.disarm()
     timer = LoopTimer(loop: client.loop) { [unowned self] in finish(.failure(TransportError(.timeout))) }
     timer?.arm(after: client.settings.timeout)
     guard !request.method.isEmpty, request.method.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) else {
@@ -62,7 +81,7 @@ final class ClientCall: Pollable {
   func finish(_ result: Result<FetchResponse, TransportError>, keeping stream: Stream? = nil) {
     switch state {
     case .over: return
-    case .ready: break
+    case .ready, .waiting: break
     case .connecting(let attempt): attempt.cancel()
     case .exchanging(let used): if used !== stream { used.close() }
     }
@@ -70,7 +89,7 @@ final class ClientCall: Pollable {
     timer?.disarm()
     timer = nil
     if let stream { client.keep(stream, request.url.origin) }
-    completion(result)
+    completion(result, hasRun)
   }
 
   private func connect() {

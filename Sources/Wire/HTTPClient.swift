@@ -12,6 +12,11 @@ public struct HTTPClientSettings: Sendable {
   public var timeout: Duration = .seconds(15)
   /// How long an unused connection is kept.
   public var idleTimeout: Duration = .seconds(4)
+  /// Requests under way, over all origins. Further ones wait their turn, for as long as ``timeout`` says: after an outage every
+  /// session may want a token at once, and a provider that comes back must not be met by all of them.
+  public var maxCalls: Int = 128
+  /// Requests that wait for their turn. Further ones fail at once.
+  public var maxWaiting: Int = 16_384
   /// Connections kept alive, over all origins.
   public var maxIdle: Int = 16
   /// Longest response body, before and after its content coding is undone.

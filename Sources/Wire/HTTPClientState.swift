@@ -8,6 +8,10 @@ final class HTTPClientState: Pollable {
   let settings: HTTPClientSettings
   let connector: Connector
   private var calls: [ObjectIdentifier: ClientCall] = [:]
+  private var running = 0
+  /// First come, first served; those from `served` on, some of which may have given up.
+  private var waiting: [ClientCall] = []
+  private var served = 0
   /// The one idle longest first.
   private var idle: [IdleStream] = []
   private var timer: LoopTimer?
@@ -29,14 +33,38 @@ final class HTTPClientState: Pollable {
     _ completion: @escaping (Result<FetchResponse, TransportError>) -> Void
   ) {
     let id = ObjectIdentifier(ticket)
-    let call = ClientCall(client: self, request: request) { [self] result in
+    let call = ClientCall(client: self, request: request) { [self] result, hasRun in
       calls[id] = nil
+      if hasRun { running -= 1 }
       // Held until here, so that no other call can get the same identity.
       withExtendedLifetime(ticket) {}
       completion(result)
+      startNext()
     }
     calls[id] = call
-    call.start()
+    if running < settings.maxCalls {
+      running += 1
+      call.start()
+    } else if waiting.count - served < settings.maxWaiting {
+      waiting.append(call)
+      call.wait()
+    } else {
+      call.finish(.failure(TransportError(.connect, "too many requests wait for their turn")))
+    }
+  }
+
+  private func startNext() {
+    while running < settings.maxCalls, served < waiting.count {
+      let next = waiting[served]
+      served += 1
+      guard next.isWaiting else { continue }
+      running += 1
+      next.start()
+    }
+    if served == waiting.count || served >= 1024 {
+      waiting.removeFirst(served)
+      served = 0
+    }
   }
 
   func cancel(_ ticket: CallTicket) {

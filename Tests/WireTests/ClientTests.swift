@@ -176,4 +176,71 @@ import Testing
     upstream.close()
     await loop.stop()
   }
+
+  // MARK: Turns
+
+  /// A client with its loop, whose upstream answers when `go` hears "go".
+  private func withTurns(
+    calls: Int, waiting: Int, timeout: Duration = .seconds(20),
+    _ body: (HTTPClient, FetchRequest, _ seen: Journal, _ go: Journal) async throws -> Void
+  ) async throws {
+    let (seen, go) = (Journal(), Journal())
+    let inside = Locked(0)
+    let upstream = ScriptedUpstream { connection in
+      connection.serve { _ in
+        let count = inside.withLock { count in
+          count += 1
+          return count
+        }
+        seen.add(count > calls ? "too many" : "request")
+        _ = go.waits(for: "go")
+        inside.withLock { $0 -= 1 }
+        return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+      }
+    }
+    let loop = EventLoop(name: "client")
+    loop.start()
+    var settings = HTTPClientSettings(tls: try TLSClientContext())
+    settings.maxCalls = calls
+    settings.maxWaiting = waiting
+    settings.timeout = timeout
+    let client = HTTPClient(loop: loop, settings: settings, connector: connector(loop))
+    try await body(client, request(upstream), seen, go)
+    go.add("go")
+    upstream.close()
+    await loop.stop()
+  }
+
+  @Test func `only so many requests are under way, and the others have their turn after them`() async throws {
+    try await withTurns(calls: 2, waiting: 10) { client, request, seen, go in
+      let results = await withTaskGroup(of: Int?.self) { group in
+        for _ in 0..<9 { group.addTask { try? await client.send(request).status } }
+        #expect(seen.waits(for: "request", times: 2))
+        go.add("go")
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(results == Array(repeating: 200, count: 9))
+      #expect(seen.count("request") == 9)
+    }
+  }
+
+  @Test func `beyond the line a request fails at once, and one in it when its time is over`() async throws {
+    try await withTurns(calls: 1, waiting: 1, timeout: .milliseconds(300)) { client, request, seen, go in
+      let results = await withTaskGroup(of: TransportError.Kind?.self) { group in
+        for _ in 0..<3 {
+          group.addTask {
+            do throws(TransportError) {
+              _ = try await client.send(request)
+              return nil
+            } catch { return error.kind }
+          }
+        }
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+      // One was sent and not answered, one never left, and one may have had its turn at the last moment.
+      #expect(results.count { $0 == .timeout } >= 1)
+      #expect(results.count { $0 == .connect } >= 1)
+      #expect(!results.contains(nil))
+    }
+  }
 }
