@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import socket
 import ssl
@@ -416,3 +417,21 @@ def test_a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end(binary, p
         os.close(pipe)
         if one.service.running:
             one.kill()
+
+
+# The document
+
+def test_the_table_of_limits_names_tests_and_metrics_that_exist():
+    root = Path(__file__).resolve().parents[2]
+    table = [line for line in (root / "docs" / "limits.md").read_text().splitlines() if line.startswith("|")]
+    sources = "\n".join(path.read_text() for kind in ("*.swift", "*.py") for path in (root / "Tests").rglob(kind))
+    named = [name for line in table for name in re.findall(r"`([^`]+)`", line.rpartition(" | ")[2])]
+    assert len(named) > 40
+    for name in named:
+        exists = (root / "Tests" / name).exists() if "/" in name else f"func `{name}`" in sources or f"def {name}(" in sources
+        assert exists, name
+    page = "\n".join(path.read_text() for path in (root / "Sources" / "Gateway" / "Observe").glob("*.swift"))
+    for label in re.findall(r'"([a-z_]+)"$', (root / "Sources" / "Gateway" / "Observe" / "Refusals.swift").read_text(), re.M):
+        assert any(f"`{label}`" in line for line in table), label
+    for name in re.findall(r"`(coatcheck_[a-z_]+)`", "\n".join(table)):
+        assert f'"{name}"' in page, name
