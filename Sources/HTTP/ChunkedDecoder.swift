@@ -32,7 +32,7 @@ public struct ChunkedDecoder: Sendable {
   /// A size line carries at most this many bytes, extensions included: no known sender comes near.
   private static let maxSizeLine = 1024
 
-  /// A decoder for one body. Malformed input is answered with `errorStatus`: 400 for a request, 502 for a response.
+  /// A decoder for one body, with a trailer of at most `maxTrailerBytes`, its empty line included. Malformed input is answered with `errorStatus`: 400 for a request, 502 for a response.
   public init(maxTrailerBytes: Int = 8 * 1024, errorStatus: Int = 400) {
     self.maxTrailerBytes = maxTrailerBytes
     decodingError = errorStatus
@@ -73,7 +73,7 @@ public struct ChunkedDecoder: Sendable {
         input.consume(2)
         state = .size
       case .trailer:
-        guard let lineEnd = try lineEnd(input, maxTrailerBytes - trailer.count, "trailer too long") else {
+        guard let lineEnd = try lineEnd(input, maxTrailerBytes - 1 - trailer.count, "trailer too long") else {
           return .needMore
         }
         if lineEnd == 0 {

@@ -53,6 +53,14 @@ private func decode(_ text: String) -> Outcome {
     #expect(outcome == Outcome(body: "a", trailer: "X-Sum: 1\r\nY: 2\r\n", isFinished: true))
   }
 
+  @Test(arguments: 50...70) func `a trailer is never longer than its limit`(length: Int) {
+    let line = "X: " + String(repeating: "x", count: length - 5) + "\r\n"
+    let outcome = decode("0\r\n" + line + "\r\n")
+    // The empty line counts as well; the limit is 64.
+    #expect(outcome.isFinished == (length + 2 <= 64))
+    #expect(outcome.trailer == (outcome.isFinished ? line : ""))
+  }
+
   @Test(arguments: [
     "\r\n", "g\r\n", "-1\r\n", "0x1\r\na\r\n", " 1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n",
     "1\r\na\n",
