@@ -61,6 +61,29 @@ import Testing
     }
   }
 
+  @Test(
+    arguments: [
+      "NAME=x", " NAME =x", "NAME\t=x", "\tNAME=x; Path=/", "NAME", "NAME;=", "=NAME=x", " =\t=NAME=x",
+      "NAME=\u{301}x",
+      "TX1=x", "TX1\t=x", "=TX1=x",
+    ]) func `however a browser comes to our cookie, it is known as ours`(text: String)
+  {
+    for isSecure in [true, false] {
+      let prefix = isSecure ? "__Host-" : ""
+      let line = text.replacing("NAME", with: prefix + "coatcheck").replacing(
+        "TX", with: prefix + "coatcheck-tx-")
+      #expect(Self.jar(isSecure: isSecure).isOwn(line), "\(line)")
+    }
+  }
+
+  @Test(arguments: [
+    "theme=coatcheck", "a=b; coatcheck=c", "coatchecker=x", "=a=coatcheck", ";coatcheck=x", "",
+    "= ;coatcheck=x",
+  ])
+  func `another cookie is not taken for ours`(text: String) {
+    #expect(!Self.jar(isSecure: false).isOwn(text))
+  }
+
   @Test func `attempts have names of their own that sort by time`() {
     let jar = Self.jar()
     let names = (0..<200).map { jar.newAttempt(now: noon + .milliseconds($0)) }

@@ -33,10 +33,19 @@ struct CookieJar: Sendable {
     "Cookie realm=\"\(realm)\", form-action=\"/auth/login\", cookie-name=\"\(sessionName)\""
   }
 
-  /// Whether a `Set-Cookie` value names one of our cookies: an upstream may not plant them.
+  /// Whether a `Set-Cookie` value sets one of our cookies: an upstream may not plant them.
+  ///
+  /// Read by bytes, as browsers read it (RFC 6265bis §5.6): white space around the name does not count, and a cookie without a name
+  /// is sent back as its value alone, which may then look like one of ours.
   func isOwn(_ setCookie: String) -> Bool {
-    let name = setCookie.prefix { $0 != "=" && $0 != ";" }.filter { $0 != " " }
-    return name == sessionName || name.hasPrefix(attemptPrefix)
+    var pair = setCookie.utf8.prefix { $0 != UInt8(ascii: ";") }
+    while true {
+      let name = pair.prefix { $0 != UInt8(ascii: "=") }.filter { $0 != 0x20 && $0 != 0x09 }
+      guard name.isEmpty, name.count < pair.count else {
+        return name == sessionNameBytes || name.starts(with: attemptPrefix.utf8)
+      }
+      pair = pair.drop { $0 != UInt8(ascii: "=") }.dropFirst()
+    }
   }
 
   /// No `Max-Age`: the cookie ends with the browser, the session ends at the server.
