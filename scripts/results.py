@@ -35,8 +35,11 @@ def from_swift(directory: Path) -> tuple[int, int]:
 
 
 def main() -> int:
-    directory, codes = Path(sys.argv[1]), {"unit tests": int(sys.argv[2]), "end-to-end tests": int(sys.argv[3])}
-    counts = {"unit tests": from_swift(directory), "end-to-end tests": from_xml(directory / "end-to-end.xml")}
+    directory = Path(sys.argv[1])
+    codes = dict(zip(("unit tests", "end-to-end tests", "fuzzers"), map(int, sys.argv[2:])))
+    counts = {
+        "unit tests": from_swift(directory), "end-to-end tests": from_xml(directory / "end-to-end.xml"),
+        "fuzzers": from_xml(directory / "fuzz.xml")}
     for part, (passed, failed) in counts.items():
         if passed + failed == 0:
             print(f"    {part}: nothing ran")

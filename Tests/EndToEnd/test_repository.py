@@ -54,7 +54,20 @@ def test_the_configuration_reference_is_generated_from_the_program():
     assert not missing, missing
 
 
-@pytest.mark.parametrize("script", ["scripts/setup", "scripts/demo", "scripts/test", "scripts/bench", "scripts/profile", "scripts/format", ".ci/run"])
+def test_every_fuzzer_has_seeds_and_is_explained():
+    sources = "".join(path.read_text() for path in (ROOT / "Fuzz" / "Targets").glob("*.swift"))
+    targets = re.findall(r'= Target\("([\w-]+)"\)', sources)
+    assert len(targets) >= 10
+    described = (ROOT / "docs" / "fuzzing.md").read_text()
+    for target in targets:
+        seeds = list((ROOT / "Fuzz" / "Seeds" / target).iterdir())
+        assert len(seeds) >= 5 and all(path.stat().st_size <= 8192 for path in seeds), target
+        assert f"| `{target}` |" in described, target
+    folders = [path.name for kind in ("Seeds", "Crashes") if (ROOT / "Fuzz" / kind).is_dir() for path in (ROOT / "Fuzz" / kind).iterdir()]
+    assert set(folders) <= set(targets), "a folder of no fuzzer"
+
+
+@pytest.mark.parametrize("script", ["scripts/setup", "scripts/demo", "scripts/test", "scripts/bench", "scripts/profile", "scripts/soak", "scripts/format", "scripts/fuzz", "scripts/sanitize", ".ci/run"])
 def test_scripts_can_be_run_and_parse(script):
     path = ROOT / script
     assert os.access(path, os.X_OK)
