@@ -5,6 +5,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$ROOT/.build
 VENV=$BUILD/venv
 VENV_MCP1=$BUILD/venv-mcp1
+VENV_BENCH=$BUILD/venv-bench
 export PATH=$PATH:/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE=1
 
