@@ -45,6 +45,7 @@ OIDCPKCEMethod S256
 OIDCCookieSameSite On
 OIDCSessionType {session}
 OIDCCacheType shm
+OIDCCacheShmMax {cached}
 OIDCPassClaimsAs environment
 OIDCRefreshAccessTokenBeforeExpiry 30
 <Location "/">
@@ -82,5 +83,6 @@ class Apache(Peer):
         config = self.file("httpd.conf", _CONFIG.format(
             port=self.port, dir=self.directory, user="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
             modules="\n".join(f"LoadModule {name}_module modules/mod_{name}.so" for name in modules), processes=processes, threads=processes * 64, tls=tls,
-            issuer=own.provider.issuer, client=CLIENT_ID, url=self.url, above=own.upstream, session="client-cookie" if own.lasting else "server-cache"))
+            issuer=own.provider.issuer, client=CLIENT_ID, url=self.url, above=own.upstream,
+            cached=3 * own.sessions + 1000, session="client-cookie" if own.lasting else "server-cache"))
         return Service(self.name, ["/usr/sbin/apache2", "-DFOREGROUND", "-f", config], self.directory / "out").start(lambda: listens(self.port))

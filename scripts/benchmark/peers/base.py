@@ -31,6 +31,8 @@ class Setting:
     access_log: bool = False
     # Whether a session outlives the process.
     lasting: bool = False
+    # How many sessions there must be room for.
+    sessions: int = 100
 
 
 class Peer:

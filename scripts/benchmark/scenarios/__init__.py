@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios import calls, handshakes, idle, latency
+from scenarios import calls, coldstart, handshakes, idle, latency, refresh, sessions
 
 ALL = {
     "small": calls.small,
@@ -16,4 +16,7 @@ ALL = {
     "idle-streams-tls": idle.idle_tls,
     "tls-full": handshakes.full,
     "tls-resumed": handshakes.resumed,
+    "refresh-1000": refresh.refresh,
+    "sessions-100k": sessions.sessions,
+    "cold-start": coldstart.cold_start,
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from bench import Bench, add_medians
 from results import Column, Result
 from upstreams import Upstream
 
+import machine
 import messages
 import tools
 
@@ -20,8 +23,12 @@ def _run(bench: Bench, name: str, mode: str, title: str, setup: str) -> Result:
     with bench.upstream(upstream), bench.peers(upstream, certificate=bench.certificate) as peers:
         def shake(peer, seconds: float) -> dict:
             before = peer.cpu()
-            found = tools.run("handshakes", mode, peer.port, AT_ONCE, seconds)
-            return found | {"cpu": (peer.cpu() - before) / found["requests"] * 1e6, "rate": found["requests"] / found["seconds"]}
+            with ThreadPoolExecutor() as pool:
+                jobs = [pool.submit(tools.run, "handshakes", mode, peer.port, AT_ONCE // machine.CORES, seconds) for _ in range(machine.CORES)]
+                found = [job.result() for job in jobs]
+            done = sum(one["requests"] for one in found)
+            return {"cpu": (peer.cpu() - before) / done * 1e6, "rate": sum(one["requests"] / one["seconds"] for one in found),
+                    "p50": max(one["p50"] for one in found), "p99": max(one["p99"] for one in found), "cipher": found[0]["cipher"]}
 
         ciphers = {peer.title: shake(peer, 0.5)["cipher"] for peer in peers}
         rounds = bench.take_turns(peers, lambda peer: shake(peer, bench.options.seconds), lambda one: f"{one['cpu']:.0f} µs, {one['rate']:,.0f}/s")

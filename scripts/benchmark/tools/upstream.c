@@ -1,7 +1,7 @@
 // The fast upstream for what nginx alone does not do: sized answers to POST with the body read to its end, and event streams.
 //   upstream PORT WORKERS ANSWER-BYTES TICK-MS
 // POST is answered with JSON of ANSWER-BYTES. GET is answered with an event stream: one event at once, and if TICK-MS is not 0 one more
-// each TICK-MS with the time of sending in it. GET /tokens tells how often each Authorization was seen since the last GET /tokens.
+// each TICK-MS with the time of sending in it. GET /tokens tells how often each Authorization was seen.
 #include "common.h"
 #include <sys/prctl.h>
 
@@ -78,11 +78,11 @@ static int event(Conn *c, int first) {
 
 static int serve_get(Conn *c) {
   if (!strncmp(c->in, "GET /tokens ", 12)) {
-    static char text[TOKENS * 16 + 128];
-    char list[TOKENS * 16] = "";
-    for (int i = 0; i < TOKENS && tokens[i].value[0]; i++) sprintf(list + strlen(list), "%s%ld", i ? "," : "", tokens[i].seen);
-    memset(tokens, 0, TOKENS * sizeof(Token));
-    int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n[%s]", strlen(list) + 2, list);
+    static char text[TOKENS * (TOKEN + 32) + 128], list[TOKENS * (TOKEN + 32)];
+    int at = 0;
+    for (int i = 0; i < TOKENS && tokens[i].value[0]; i++) at += sprintf(list + at, "%s\"%s\":%ld", i ? "," : "", tokens[i].value, tokens[i].seen);
+    list[at] = 0;
+    int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{%s}", at + 2, list);
     return say(c, text, n);
   }
   if (!tick) return event(c, 1);
