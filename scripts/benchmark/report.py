@@ -45,7 +45,7 @@ def markdown(result: Result) -> str:
     for name, row in zip(result.rows, rows):
         cells = [f"**{cell}**" for cell in row] if name == "coatcheck" else row
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([result.setup, "", *lines, *(["", *result.notes] if result.notes else [])])
+    return "\n".join([f"**{result.title}.** {result.setup}", "", *lines, *(["", *result.notes] if result.notes else [])])
 
 
 def write_into(document: Path, results: list[Result]) -> None:
