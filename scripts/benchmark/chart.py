@@ -7,7 +7,7 @@ from html import escape
 from results import Result
 
 COLUMNS, PANEL, GAP, MARGIN = 3, 340, 20, 24
-LABEL, VALUE, ROW, BAR = 72, 62, 22, 13
+LABEL, VALUE, ROW, BAR = 80, 62, 22, 13
 SHORT = {"nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy", "apache": "Apache", "coatcheck": "Coatcheck"}
 
 STYLE = """\

@@ -39,11 +39,9 @@ class Result:
 
     def ratio(self, name: str, key: str) -> float | None:
         row, bare = self.rows[name], self.rows.get("nginx")
-        if f"{key}_ratio" in row:
-            return row[f"{key}_ratio"]
-        if bare is None or not bare.get(key) or row.get(key) is None:
+        if row.get(key) is None or bare is None or not bare.get(key):
             return None
-        return row[key] / bare[key]
+        return row.get(f"{key}_ratio") or row[key] / bare[key]
 
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,11 @@ def _added(rounds: dict[str, list[dict]]) -> None:
                 one[f"{key}_added"] = one[key] - direct[key]
 
 
+def _nothing_added(result: Result) -> None:
+    """The row without a proxy has neither a difference to itself nor a proxy's processor time."""
+    result.rows["direct"] = {key: None if key.startswith("cpu") or key.endswith("_added") else value for key, value in result.rows["direct"].items()}
+
+
 _COLUMNS = [Column("p50", "p50 ms", 3), Column("p99", "p99 ms", 3), Column("p50_added", "p50 added ms", 3), Column("p99_added", "p99 added ms", 3)]
 
 
@@ -47,7 +52,7 @@ def rate_3000(bench: Bench) -> Result:
         rounds = bench.take_turns(contenders, lambda one: load(one, bench.options.seconds), lambda one: f"p50 {one['p50']:.2f} p99 {one['p99']:.2f}")
         _added(rounds)
         add_medians(result, contenders, rounds)
-    result.rows["direct"] |= {"cpu": None, "p50_added": None, "p99_added": None}
+    _nothing_added(result)
     return result
 
 
@@ -67,5 +72,5 @@ def sse_latency(bench: Bench) -> Result:
         rounds = bench.take_turns(contenders, lambda one: listen(one, bench.options.seconds), lambda one: f"p50 {one['p50']:.3f} p99 {one['p99']:.3f}")
         _added(rounds)
         add_medians(result, contenders, rounds)
-    result.rows["direct"] |= {"p50_added": None, "p99_added": None}
+    _nothing_added(result)
     return result
