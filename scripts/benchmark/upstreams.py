@@ -41,10 +41,10 @@ class Upstream:
         return cls(start_nginx("upstream", directory, _NGINX_UPSTREAM, port, workers=1, connections=4096, answer=answer), port, answer)
 
     @classmethod
-    def sized(cls, directory: Path, size: int, answer: str | None = None, tick: int = 0, workers: int = 1) -> "Upstream":
+    def sized(cls, directory: Path, size: int, answer: str | None = None, tick: int = 0) -> "Upstream":
         """Answers POST with `size` bytes, GET with an event stream that has an event each `tick` milliseconds."""
         port = free_port()
-        service = Service("upstream", [tools.tool("upstream"), port, workers, size, tick], directory / f"upstream-{port}.out")
+        service = Service("upstream", [tools.tool("upstream"), port, size, tick], directory / f"upstream-{port}.out")
         return cls(service.start(lambda: listens(port)), port, answer)
 
     def stop(self) -> None:

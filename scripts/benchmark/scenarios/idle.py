@@ -14,6 +14,7 @@ import messages
 import peers
 import tools
 from bench import Bench
+from peers import Peer
 from results import Column, Result
 from upstreams import Upstream
 
@@ -21,11 +22,11 @@ from upstreams import Upstream
 class Streams:
     """Streams held open by processes of their own."""
 
-    def __init__(self, bench: Bench, ports: list[int], cookie: str, count: int, tls: bool):
-        request = bench.file("stream", messages.stream(ports[0], cookie))
+    def __init__(self, bench: Bench, port: int, cookie: str, count: int, tls: bool):
+        request = bench.file("stream", messages.stream(port, cookie))
         # The client needs a descriptor for each stream, and TLS takes time.
         processes = max(2, math.ceil(count / (machine.descriptor_limit() - 100)))
-        self.process = subprocess.Popen([tools.tool("streams"), "idle", request, str(count), str(processes), "tls" if tls else "plain", *map(str, ports)],
+        self.process = subprocess.Popen([tools.tool("streams"), "idle", request, str(count), str(processes), "tls" if tls else "plain", str(port)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != f"OPEN {count}\n":
             self.process.kill()
@@ -50,26 +51,30 @@ def _settled(memory) -> int:
     return values[-1]
 
 
-def _measure(bench: Bench, name: str, upstream: Upstream, count: int, tls: bool) -> tuple[object, dict]:
-    # One process where its descriptors are enough, else several side by side.
+def _measure(bench: Bench, name: str, count: int, tls: bool) -> tuple[object, dict]:
+    # One process where its descriptors are enough, else several side by side, each with an upstream of its own.
     instances = math.ceil(count / machine.streams_per_process())
-    each = math.ceil(count / instances)
+    shares = [count // instances + (number < count % instances) for number in range(instances)]
     certificate = bench.certificate if tls else None
     with ExitStack() as stack:
-        all_of_it = [stack.enter_context(bench.peer(name, upstream, streams=each, certificate=certificate)) for _ in range(instances)]
-        # A cookie is good at the process that gave it.
-        per_instance = [[one.port] for one in all_of_it]
-        for one, ports in zip(all_of_it, per_instance):
-            Streams(bench, ports, one.cookie, 50, tls).close()
-        memory = lambda: sum(one.memory() for one in all_of_it)  # noqa: E731
+        ours: list[tuple[Peer, int]] = []
+        for share in shares:
+            upstream = stack.enter_context(bench.upstream(Upstream.sized(bench.directory, 300)))
+            ours.append((stack.enter_context(bench.peer(name, upstream, streams=share, certificate=certificate)), share))
+        for one, _ in ours:
+            Streams(bench, one.port, one.cookie, 50, tls).close()
+
+        def memory() -> int:
+            return sum(one.memory() for one, _ in ours)
+
         before, start = _settled(memory), time.monotonic()
-        held = [Streams(bench, ports, one.cookie, each, tls) for one, ports in zip(all_of_it, per_instance)]
+        held = [Streams(bench, one.port, one.cookie, share, tls) for one, share in ours]
         took = time.monotonic() - start
         after = _settled(memory)
         for one in held:
             one.close()
-        return all_of_it[0], {"streams": each * instances, "stream": (after - before) / (each * instances) / 1024, "before": before / 2**20,
-                              "after": after / 2**20, "opened": each * instances / took, "instances": instances}
+        return ours[0][0], {"streams": count, "stream": (after - before) / count / 1024, "before": before / 2**20, "after": after / 2**20,
+                            "opened": count / took, "instances": instances}
 
 
 def _run(bench: Bench, name: str, count: int, tls: bool) -> Result:
@@ -80,18 +85,16 @@ def _run(bench: Bench, name: str, count: int, tls: bool) -> Result:
                     f"GET for an event stream{over}, one event at once, then silence. Memory is the sum of PSS of the proxy's processes; what sockets take in the kernel is not in it.",
                     [Column("streams", "streams"), Column("stream", "KiB/stream", 1, ratio=True), Column("before", "before MB", 1), Column("after", "after MB", 1),
                      Column("opened", "streams opened/s")], chart="stream")
-    upstream = Upstream.sized(bench.directory, 300, workers=max(1, math.ceil(1.5 * count / machine.descriptor_limit())))
     instances = 1
-    with bench.upstream(upstream):
-        for peer in bench.names:
-            most = peers.ALL[peer].most_streams
-            own = min(count, most) if most else count
-            seen, figures = _measure(bench, peer, upstream, own, tls)
-            instances = max(instances, figures.pop("instances"))
-            bench.say(f"{peer}: {figures['stream']:.1f} KiB for each of {figures['streams']}")
-            result.add(seen, **figures)
-            if own < count:
-                result.notes.append(f"{seen.title} needs a thread for each stream and was given {own:,}.")
+    for peer in bench.names:
+        most = peers.ALL[peer].most_streams
+        own = min(count, most) if most else count
+        seen, figures = _measure(bench, peer, own, tls)
+        instances = max(instances, figures.pop("instances"))
+        bench.say(f"{peer}: {figures['stream']:.1f} KiB for each of {figures['streams']}, {figures['opened']:.0f} opened a second")
+        result.add(seen, **figures)
+        if own < count:
+            result.notes.append(f"{seen.title} needs a thread for each stream and was given {own:,}.")
     if instances > 1:
         result.notes.append(f"A process may have {machine.descriptor_limit():,} descriptors here: the streams were spread over {instances} processes of each peer.")
     return result

@@ -1,5 +1,5 @@
 // The fast upstream for what nginx alone does not do: sized answers to POST with the body read to its end, and event streams.
-//   upstream PORT WORKERS ANSWER-BYTES TICK-MS
+//   upstream PORT ANSWER-BYTES TICK-MS
 // POST is answered with JSON of ANSWER-BYTES. GET is answered with an event stream: one event at once, and if TICK-MS is not 0 one more
 // each TICK-MS with the time of sending in it. GET /tokens tells how often each Authorization was seen.
 #include "common.h"
@@ -25,7 +25,7 @@ static long answer_size;
 static uint64_t tick;
 static Conn **ticking;
 static int ticking_count, ticking_space;
-static Token *tokens;  // Shared by all workers: few writers, and only their sums matter.
+static Token tokens[TOKENS];
 static int poller;
 
 static void drop(Conn *c) {
@@ -46,7 +46,7 @@ static void note(const char *head) {
   if (length >= TOKEN) length = TOKEN - 1;
   for (int i = 0; i < TOKENS; i++) {
     if (!tokens[i].value[0]) memcpy(tokens[i].value, at, length);
-    if (!strncmp(tokens[i].value, at, length) && !tokens[i].value[length]) { __atomic_fetch_add(&tokens[i].seen, 1, __ATOMIC_RELAXED); return; }
+    if (!strncmp(tokens[i].value, at, length) && !tokens[i].value[length]) { tokens[i].seen++; return; }
   }
 }
 
@@ -161,9 +161,9 @@ static void serve(int listener) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) die("usage: upstream PORT WORKERS ANSWER-BYTES TICK-MS");
-  long body = atol(argv[3]);
-  tick = strtoull(argv[4], NULL, 10) * 1000000;
+  if (argc != 4) die("usage: upstream PORT ANSWER-BYTES TICK-MS");
+  long body = atol(argv[2]);
+  tick = strtoull(argv[3], NULL, 10) * 1000000;
   char head[256];
   static const char before[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"", after[] = "\"}],\"isError\":false}}";
   long frame = sizeof before + sizeof after - 2;
@@ -175,8 +175,5 @@ int main(int argc, char **argv) {
   memset(answer + n + sizeof before - 1, 'x', body - frame);
   memcpy(answer + n + body - (sizeof after - 1), after, sizeof after - 1);
   answer_size = n + body;
-  tokens = mmap(NULL, TOKENS * sizeof(Token), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  for (int left = atoi(argv[2]); left > 1; left--)
-    if (!fork()) { prctl(PR_SET_PDEATHSIG, SIGTERM); break; }
   serve(listen_on(atoi(argv[1])));
 }
