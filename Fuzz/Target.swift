@@ -16,7 +16,8 @@ struct Target: Sendable {
 
   /// Every target, each from a file of its own in `Targets`.
   static let all: [Target] = [
-    requestHead, responseHead, upstreamRequest, chunked, eventStream, contentCoding, cookies, paths,
+    requestHead, requestStream, responseHead, upstreamRequest, chunked, eventStream, contentCoding, cookies,
+    paths,
     challenge, json, message, consent, idToken, providerDocuments, configuration, records, text,
   ]
 }
