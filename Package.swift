@@ -14,9 +14,10 @@ let settings: [SwiftSetting] = [
 
 /// For modules of values: the hot path calls them on every request, and without this the optimiser stops at their borders. Not for modules
 /// of classes: what other modules can be given a copy of keeps its checks of exclusive access at run time.
-let inlinable = settings + [
-  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
-]
+let inlinable =
+  settings + [
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+  ]
 
 func module(
   _ name: String, _ dependencies: [Target.Dependency] = [], _ settings: [SwiftSetting] = settings
