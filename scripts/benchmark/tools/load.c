@@ -35,7 +35,8 @@ static void send_one(Conn *c, uint64_t due) {
 static void broken(Conn *c, const char *where) {
   if (!burst) die("a connection ended in %s", where);
   epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, NULL);
-  finish(c, 0);
+  // A peer may close a connection that has had its answer.
+  if (c->busy) finish(c, 0);
 }
 
 static void receive(Conn *c) {
