@@ -149,6 +149,9 @@ public struct ResponseHead: ~Copyable, Sendable {
       isKeepAlive = false
     }
     if status == 101 { isKeepAlive = false }
+    // RFC 9112 §6.2, §6.3: it has no content whatever it says. One that says otherwise may send some, and that must not
+    // stand before another answer.
+    if status == 204, table.isChunked || table.contentLength ?? 0 > 0 { isKeepAlive = false }
     try table.markConnectionFields(buffer)
   }
 }

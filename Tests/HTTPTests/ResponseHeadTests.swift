@@ -38,6 +38,12 @@ private func parse(_ text: String, method: Method = .get) -> Result<[String], HT
     ),
     ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", .head, ["200", "OK", "none", "true"]),
     ("HTTP/1.1 204 No Content\r\n\r\n", .post, ["204", "No Content", "none", "true"]),
+    ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", .post, ["204", "No Content", "none", "true"]),
+    ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", .post, ["204", "No Content", "none", "false"]),
+    (
+      "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", .post,
+      ["204", "No Content", "none", "false"]
+    ),
     (
       "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", .get, ["304", "Not Modified", "none", "true"]
     ),
