@@ -179,9 +179,11 @@ public struct RequestHead: ~Copyable, Sendable {
     }
   }
 
-  // RFC 9112 §3.2: origin-form, absolute-form, asterisk-form. CONNECT is not offered.
+  // RFC 9112 §3.2: origin-form, absolute-form, asterisk-form. CONNECT is not offered, nor is TRACE: its answer would
+  // tell a browser what an upstream received, the token included (RFC 9110 §9.3.8).
   private mutating func splitTarget(_ buffer: borrowing Buffer, _ bytes: Span<UInt8>) throws(HTTPError) {
     guard method != .connect else { throw HTTPError(501, "CONNECT is not offered") }
+    guard method != .trace else { throw HTTPError(501, "TRACE is not offered") }
     if bytes[target.lowerBound] == UInt8(ascii: "/") {
       splitPath(buffer, target)
       return
