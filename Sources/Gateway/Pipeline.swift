@@ -48,6 +48,7 @@ extension DataLoop: ExchangeHandler {
       call.phase = .awaitingBody
       return x.collectBody(limit: shared.limits.requestBody)
     }
+    if let detail = HeaderRules.repeated(call.headers) { return deny(x, call, .headerMismatch(detail)) }
     findSession(x, call, route)
   }
 
@@ -60,6 +61,7 @@ extension DataLoop: ExchangeHandler {
       if let denial = readMessage(x, call) { return deny(x, call, denial) }
     } else {
       // A body beyond the bound streams on unseen: the server itself compares its headers with it.
+      if let detail = HeaderRules.repeated(call.headers) { return deny(x, call, .headerMismatch(detail)) }
       if case .once(let version) = call.headers.version {
         call.isModern = ProtocolVersion.isModern(x.requestBytes, version)
       }

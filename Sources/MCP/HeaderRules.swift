@@ -25,11 +25,7 @@ public enum HeaderRules {
   public static func check(
     _ message: MessageEnvelope, body: borrowing Buffer, headers: RoutingHeaders, head: borrowing Buffer
   ) -> MessageVerdict {
-    if headers.version == .repeated {
-      return .mismatch("The header MCP-Protocol-Version appears more than once.")
-    }
-    if headers.method == .repeated { return .mismatch("The header Mcp-Method appears more than once.") }
-    if headers.name == .repeated { return .mismatch("The header Mcp-Name appears more than once.") }
+    if let detail = repeated(headers) { return .mismatch(detail) }
     switch message.kind {
     case .invalid(let defect): return .invalid(defect.explanation)
     case .batch: return checkBatch(headers, head)
@@ -43,6 +39,15 @@ public enum HeaderRules {
       return .mismatch("The header MCP-Protocol-Version is not repeated in the body's _meta.")
     }
     return checkModern(message, version, body, headers, head)
+  }
+
+  /// What is wrong with fields that have one value and appear more than once, whatever the body says: whoever reads the
+  /// first could be told another thing than who reads the last. One sentence for people.
+  public static func repeated(_ headers: RoutingHeaders) -> String? {
+    if headers.version == .repeated { return "The header MCP-Protocol-Version appears more than once." }
+    if headers.method == .repeated { return "The header Mcp-Method appears more than once." }
+    if headers.name == .repeated { return "The header Mcp-Name appears more than once." }
+    return nil
   }
 
   private static func checkModern(

@@ -158,6 +158,15 @@ private let cases: [Case] = [
     #expect(RoutingHeaders.Field(count: 2, first: 2..<3) == .repeated)
   }
 
+  @Test func `are refused when repeated, whatever the body is`() {
+    let (once, twice) = (RoutingHeaders.Field.once(0..<1), RoutingHeaders.Field.repeated)
+    #expect(HeaderRules.repeated(RoutingHeaders()) == nil)
+    #expect(HeaderRules.repeated(RoutingHeaders(version: once, method: once, name: once)) == nil)
+    #expect(HeaderRules.repeated(RoutingHeaders(version: twice))?.contains("MCP-Protocol-Version") == true)
+    #expect(HeaderRules.repeated(RoutingHeaders(method: twice))?.contains("Mcp-Method") == true)
+    #expect(HeaderRules.repeated(RoutingHeaders(name: twice))?.contains("Mcp-Name") == true)
+  }
+
   @Test func `and the eras differ in what a disconnect means`() {
     #expect(ProtocolEra.modern.disconnectCancels)
     #expect(!ProtocolEra.legacy.disconnectCancels)
