@@ -31,6 +31,7 @@ extension DataLoop: ExchangeHandler {
 
   private func route(_ x: Exchange, _ call: Call, _ sight: RequestSight) {
     if sight.isOwn { return ownEndpoint(x, call, isPreflight: sight.isPreflight) }
+    if sight.isForThisHop { return x.respond(status: 204, fields: { $0.append(MaxForwards.allow) }) }
     guard sight.isPathClear else { return deny(x, call, .ambiguousPath) }
     guard let route = sight.route else { return deny(x, call, .noRoute) }
     if sight.isPreflight { return preflight(x, call) }

@@ -13,6 +13,8 @@ struct RequestSight {
   /// The path can be read in one way only.
   var isPathClear = true
   var isPreflight = false
+  /// `OPTIONS` that is meant for whoever receives it: of `*`, or with no hop left (RFC 9110 §7.6.2, §9.3.7).
+  var isForThisHop = false
   var route: Route?
   /// What follows the route's prefix in the path.
   var pathRest = 0..<0
@@ -29,6 +31,10 @@ struct RequestSight {
     if OwnEndpoints.covers(buffer, path) {
       isOwn = true
       return
+    }
+    if evidence.verb == .options {
+      isForThisHop = buffer.equals(path, "*") || MaxForwards.left(head, buffer) == 0
+      if isForThisHop { return }
     }
     guard PathRules.problem(buffer, path) == nil else {
       isPathClear = false

@@ -39,6 +39,10 @@ enum UpstreamRequest {
       let slot = lines[i]
       if slot.id == .acceptEncoding && choosesCoding { continue }
       if slot.id == .mcpSessionID && additions.dropsMCPSessionID { continue }
+      if slot.id == .maxForwards && head.method == .options {
+        MaxForwards.appendNext(to: &out, head, input)
+        continue
+      }
       // Name, colon, value as they came: a field the proxy does not know passes byte for byte.
       out.append(from: input, slot.name)
       out.append(": ")

@@ -25,7 +25,8 @@ public enum FieldID: UInt8, Sendable, CaseIterable {
   case ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange
   case cacheControl, pragma, expires, age, etag, lastModified, vary, date
   // Where a request comes from, and what a browser may do with the answer.
-  case origin, referer, userAgent, xRequestedWith, secFetchSite, secFetchMode, secFetchDest, secFetchUser
+  case origin, referer, userAgent, maxForwards, xRequestedWith, secFetchSite, secFetchMode, secFetchDest,
+    secFetchUser
   case accessControlRequestMethod, accessControlRequestHeaders, accessControlRequestPrivateNetwork
   case accessControlAllowOrigin, accessControlAllowCredentials, accessControlAllowMethods
   case accessControlAllowHeaders, accessControlExposeHeaders, accessControlMaxAge
@@ -102,6 +103,7 @@ public enum FieldID: UInt8, Sendable, CaseIterable {
     case .origin: "Origin"
     case .referer: "Referer"
     case .userAgent: "User-Agent"
+    case .maxForwards: "Max-Forwards"
     case .xRequestedWith: "X-Requested-With"
     case .secFetchSite: "Sec-Fetch-Site"
     case .secFetchMode: "Sec-Fetch-Mode"
