@@ -177,4 +177,16 @@ extension FieldID {
 
   /// Steers a server away from the request line: never passed from a client.
   public var isRequestOverride: Bool { self == .requestOverride }
+
+  /// Has one value in a request, no list (RFC 9110 §5.3): of two lines, one reader would take the first and another the
+  /// last. `Host` and the framing fields have rules of their own, credentials and forwarding fields never pass.
+  var isSingular: Bool {
+    switch self {
+    case .contentType, .contentRange, .contentLocation, .range, .ifRange, .ifModifiedSince,
+      .ifUnmodifiedSince,
+      .userAgent, .maxForwards, .lastEventID:
+      true
+    default: false
+    }
+  }
 }

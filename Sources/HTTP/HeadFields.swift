@@ -16,6 +16,10 @@ struct HeadFields: ~Copyable {
   var saysClose = false
   var saysKeepAlive = false
   private var namesMoreFields = false
+  /// Requests go on to a server that reads them anew, so what it could read in another way ends here.
+  private let isOfRequest: Bool
+
+  init(ofRequest isOfRequest: Bool) { self.isOfRequest = isOfRequest }
 
   mutating func reset() {
     slots.removeAll(keepingCapacity: true)
@@ -70,8 +74,11 @@ struct HeadFields: ~Copyable {
     switch id {
     case .contentLength: try noteContentLength(bytes, slot.value)
     case .transferEncoding: try noteTransferEncoding(buffer, slot.value)
-    case .connection: noteConnection(buffer, bytes, slot.value)
-    default: break
+    case .connection: try noteConnection(buffer, bytes, slot.value)
+    default:
+      guard !contains(id) || !isOfRequest || !id.isSingular else {
+        throw .bad("more than one field line of a field with one value")
+      }
     }
     let raw = id.rawValue
     if raw < 64 { present.0 |= 1 << UInt64(raw) } else { present.1 |= 1 << UInt64(raw - 64) }
@@ -137,8 +144,10 @@ struct HeadFields: ~Copyable {
     isChunked = true
   }
 
-  private mutating func noteConnection(_ buffer: borrowing Buffer, _ bytes: Span<UInt8>, _ value: Range<Int>)
-  {
+  // RFC 9110 §7.6.1: a list of tokens. In quotes, `close` would be seen by some and not by others.
+  private mutating func noteConnection(
+    _ buffer: borrowing Buffer, _ bytes: Span<UInt8>, _ value: Range<Int>
+  ) throws(HTTPError) {
     var elements = ListElements(value)
     while let option = elements.next(buffer) {
       if buffer.equalsIgnoringCase(option, "close") {
@@ -146,6 +155,9 @@ struct HeadFields: ~Copyable {
       } else if buffer.equalsIgnoringCase(option, "keep-alive") {
         saysKeepAlive = true
       } else {
+        guard !isOfRequest || ByteClass.all(bytes, option, ByteClass.token) else {
+          throw .bad("malformed Connection")
+        }
         namesMoreFields = true
       }
     }

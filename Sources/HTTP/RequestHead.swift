@@ -7,13 +7,14 @@ public import Basics
 ///
 /// Refused, since two readers could understand them differently: bare CR or LF, folded lines, white space before a
 /// colon, bytes outside the grammar, `Transfer-Encoding` beside `Content-Length`, repeated framing fields, transfer
-/// codings other than `chunked`, a missing or repeated `Host`, an absolute target for another host.
+/// codings other than `chunked`, a missing or repeated `Host`, an absolute target for another host, two lines of a field
+/// with one value.
 public struct RequestHead: ~Copyable, Sendable {
   private enum Phase: Sendable { case requestLine, fields, complete }
 
   private var phase = Phase.requestLine
   private var skippedEmptyLine = false
-  private var table = HeadFields()
+  private var table = HeadFields(ofRequest: true)
 
   /// Bytes of the head including the empty line; the body starts there.
   public private(set) var byteCount = 0

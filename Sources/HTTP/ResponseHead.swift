@@ -8,7 +8,7 @@ public struct ResponseHead: ~Copyable, Sendable {
   private enum Phase: Sendable { case statusLine, fields, complete }
 
   private var phase = Phase.statusLine
-  private var table = HeadFields()
+  private var table = HeadFields(ofRequest: false)
 
   /// Bytes of the head including the empty line.
   public private(set) var byteCount = 0
