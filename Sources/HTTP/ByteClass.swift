@@ -5,23 +5,25 @@ struct ByteClass {
   static let target: UInt8 = 4
   static let host: UInt8 = 8
   static let cookieValue: UInt8 = 16
+  static let plainName: UInt8 = 32
 
   /// `token` is `tchar` of RFC 9110 §5.6.2. `fieldValue` is `field-vchar`, space and tab of §5.5. `target` is what
   /// RFC 3986 allows in path and query plus ``[ ] \ ^ ` { | }``, which browsers send unescaped (WHATWG URL,
   /// percent-encode sets). `host` is the characters of a registered name or IPv4 address without percent escapes.
-  /// `cookieValue` is `cookie-octet` of RFC 6265 §4.1.1.
+  /// `cookieValue` is `cookie-octet` of RFC 6265 §4.1.1. `plainName` is letters, digits and the hyphen: what names of
+  /// fields are made of that nobody spells in another way.
   ///
   /// Spelled out so that it lies in the binary as it is: a computed table is asked for its initialisation at every byte.
   /// A test derives it again from the grammar.
   static let table: InlineArray<256, UInt8> = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,  // 00
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // 10
-    2, 23, 2, 19, 23, 23, 23, 23, 22, 22, 23, 23, 6, 31, 31, 22,  // 20
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22, 6, 18, 22, 18, 22,  // 30
-    22, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  // 40
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22, 6, 22, 23, 31,  // 50
-    23, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  // 60
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22, 23, 22, 31, 0,  // 70
+    2, 23, 2, 19, 23, 23, 23, 23, 22, 22, 23, 23, 6, 63, 31, 22,  // 20
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 22, 6, 18, 22, 18, 22,  // 30
+    22, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,  // 40
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 22, 6, 22, 23, 31,  // 50
+    23, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,  // 60
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 22, 23, 22, 31, 0,  // 70
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,  // 80
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,  // 90
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,  // A0

@@ -1,4 +1,4 @@
-internal import Basics
+public import Basics
 
 // From a name in a buffer to its `FieldID`, without text and without allocation: one table of 512 slots indexed by
 // length, first and last byte, then one comparison without case.
@@ -17,6 +17,19 @@ extension FieldID {
       slot = (slot + 1) & (tableSize - 1)
     }
     return first == UInt8(ascii: "x") || first == UInt8(ascii: "m") ? lookupPrefix(buffer, range) : .other
+  }
+
+  /// Whether the name at `range` is another spelling of a name the proxy knows: gateway interfaces such as CGI make
+  /// everything but letters and digits an underscore (RFC 3875 §4.1.18), so that `Remote_User` behind them is
+  /// `Remote-User`. Such a field must not pass: it would be judged as unknown here and read as the other one there.
+  public static func isLookalike(_ buffer: borrowing Buffer, _ range: Range<Int>) -> Bool {
+    let bytes = buffer.span
+    if ByteClass.all(bytes, range, ByteClass.plainName) { return false }
+    var plain = Buffer()
+    for i in range {
+      plain.append(ByteClass.has(bytes[i], ByteClass.plainName) ? bytes[i] : UInt8(ascii: "-"))
+    }
+    return lookup(plain, 0..<plain.count) != .other
   }
 
   /// The families known by their first bytes.

@@ -67,9 +67,10 @@ struct HeadFields: ~Copyable {
       throw .bad("forbidden byte in a field value")
     }
     let id = FieldID.lookup(buffer, line.lowerBound..<colon)
+    let isWithheld = isOfRequest && id == .other && FieldID.isLookalike(buffer, line.lowerBound..<colon)
     let slot = FieldSlot(
       nameStart: UInt32(line.lowerBound), valueStart: UInt32(start), valueCount: UInt32(end - start),
-      nameCount: UInt16(colon - line.lowerBound), id: id, isHopByHop: id.isHopByHop)
+      nameCount: UInt16(colon - line.lowerBound), id: id, isHopByHop: id.isHopByHop || isWithheld)
     slots.append(slot)
     switch id {
     case .contentLength: try noteContentLength(bytes, slot.value)

@@ -286,6 +286,7 @@ private func status(_ text: String, limits: HeadLimits = HeadLimits()) -> Int {
       if isPrintable && !"\"#<>".utf8.contains(byte) { classes |= ByteClass.target }
       if isAlphanumeric || "-._~".utf8.contains(byte) { classes |= ByteClass.host }
       if isPrintable && !"\",;\\".utf8.contains(byte) { classes |= ByteClass.cookieValue }
+      if isAlphanumeric || byte == UInt8(ascii: "-") { classes |= ByteClass.plainName }
       #expect(ByteClass.table[Int(byte)] == classes, "\(byte)")
     }
   }
