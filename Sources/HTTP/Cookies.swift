@@ -55,7 +55,7 @@ public enum Cookies {
     where isKept: (borrowing Buffer, Range<Int>) -> Bool
   ) {
     var isFirst = true
-    for slot in head.fields where slot.id == .cookie {
+    for slot in head.fields where slot.id == .cookie && !slot.isHopByHop {
       var pairs = CookiePairs(slot.value)
       while let pair = pairs.next(buffer) {
         guard isKept(buffer, pair.name) else { continue }

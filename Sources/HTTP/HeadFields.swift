@@ -122,6 +122,26 @@ struct HeadFields: ~Copyable {
     }
   }
 
+  /// Whether `Connection` names the field whose name stands at `range` of `other`.
+  func connectionNames(_ other: borrowing Buffer, _ range: Range<Int>, _ buffer: borrowing Buffer) -> Bool {
+    guard namesMoreFields else { return false }
+    for connection in slots where connection.id == .connection {
+      var elements = ListElements(connection.value)
+      while let option = elements.next(buffer) {
+        if Self.isSameName(other.span, range, buffer.span, option) { return true }
+      }
+    }
+    return false
+  }
+
+  private static func isSameName(_ a: Span<UInt8>, _ x: Range<Int>, _ b: Span<UInt8>, _ y: Range<Int>) -> Bool
+  {
+    guard x.count == y.count else { return false }
+    for i in 0..<x.count
+    where ASCII.lowercased(a[x.lowerBound + i]) != ASCII.lowercased(b[y.lowerBound + i]) { return false }
+    return true
+  }
+
   // RFC 9110 §8.6. One field with digits only: a list of equal numbers is allowed by the RFC and refused here.
   private mutating func noteContentLength(_ bytes: Span<UInt8>, _ value: Range<Int>) throws(HTTPError) {
     guard !contains(.contentLength) else { throw .bad("more than one Content-Length") }

@@ -81,6 +81,12 @@ public struct RequestHead: ~Copyable, Sendable {
   /// Whether a field line with that name exists.
   public func contains(_ id: FieldID) -> Bool { table.contains(id) }
 
+  /// Whether `Connection` names the field whose name stands at `range` of `other` (RFC 9110 §7.6.1: a trailer's too).
+  /// `buffer` holds this head.
+  public func connectionNames(
+    _ other: borrowing Buffer, _ range: Range<Int>, _ buffer: borrowing Buffer
+  ) -> Bool { table.connectionNames(other, range, buffer) }
+
   /// The value of the only field line with that name; nil when there is none or more than one.
   public func only(_ id: FieldID) -> Range<Int>? { table.count(of: id) == 1 ? table.first(id)?.value : nil }
 

@@ -212,7 +212,9 @@ extension Exchange {
       }
     case .finished:
       if asked.framing == .chunked {
-        Trailers.appendLastChunk(connection.bodyReader.trailer, to: &upstream.out)
+        Trailers.appendLastChunk(connection.bodyReader.trailer, to: &upstream.out) { buffer, name in
+          request.connectionNames(buffer, name, requestBytes)
+        }
       }
       requestSource = .nothing
       moved = true

@@ -206,7 +206,9 @@ extension Exchange {
 
   func finishRelay(_ upstream: UpstreamConnection, _ connection: ServerConnection) {
     if clientFraming == .chunked {
-      Trailers.appendLastChunk(answerReader.trailer, to: &connection.out)
+      Trailers.appendLastChunk(answerReader.trailer, to: &connection.out) { buffer, name in
+        answer.connectionNames(buffer, name, answerBytes)
+      }
     }
     phase = .answered
     detach(upstream, reusable: canKeep(upstream))

@@ -116,6 +116,22 @@ import Testing
     }
   }
 
+  @Test func `trailers that Connection names, or that only look unknown, do not pass`() throws {
+    try withRig(upstream: { connection in
+      connection.serve { request in
+        let trailer = request.trailer.replacing("\r\n", with: "|")
+        return
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: X-Up\r\n\r\n1\r\na\r\n0\r\nX-Up: 1\r\nX-Seen: \(trailer)\r\n\r\n"
+      }
+    }) { rig in
+      let client = rig.client()
+      client.socket.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: X-Hop\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n"
+          + "X-Sum: 7\r\nx-hop: 1\r\nRemote_User: root\r\n\r\n")
+      #expect(client.message()?.trailer == "X-Seen: X-Sum: 7|\r\n")
+    }
+  }
+
   @Test func `an answer that ends with the connection is chunked for the client`() throws {
     try withRig(upstream: { connection in
       _ = connection.reader.message()
