@@ -62,8 +62,11 @@ extension FieldID {
     ("X-HTTP-Method-Override", .requestOverride), ("X-HTTP-Method", .requestOverride),
     ("X-Method-Override", .requestOverride), ("X-Original-URL", .requestOverride),
     ("X-Rewrite-URL", .requestOverride), ("X-Original-Host", .requestOverride), ("X-Host", .requestOverride),
+    // CGI programs find it as `HTTP_PROXY`, and ask there.
+    ("Proxy", .requestOverride),
     ("X-Client-IP", .xForwardedOther), ("True-Client-IP", .xForwardedOther),
-    ("X-Forwarded", .xForwardedOther),
+    ("X-Forwarded", .xForwardedOther), ("X-Original-Forwarded-For", .xForwardedOther),
+    ("Client-IP", .xForwardedOther), ("Fastly-Client-IP", .xForwardedOther),
     ("CF-Connecting-IP", .xForwardedOther), ("X-Cluster-Client-IP", .xForwardedOther),
   ]
 
