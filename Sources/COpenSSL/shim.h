@@ -4,11 +4,13 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <time.h>
 
 static inline int coatcheck_set_min_version(SSL_CTX *context, int version) {
   return (int)SSL_CTX_set_min_proto_version(context, version);
@@ -29,10 +31,11 @@ static inline int coatcheck_set_server_name(SSL *ssl, const char *name) {
   return (int)SSL_set_tlsext_host_name(ssl, (char *)name);
 }
 typedef int (*coatcheck_server_name_callback)(SSL *, int *, void *);
-static inline void coatcheck_set_server_name_callback(SSL_CTX *context, coatcheck_server_name_callback callback, void *argument) {
+static inline void coatcheck_set_server_name_callback(SSL_CTX *context, coatcheck_server_name_callback callback) {
   SSL_CTX_set_tlsext_servername_callback(context, callback);
-  SSL_CTX_set_tlsext_servername_arg(context, argument);
 }
+static inline void coatcheck_set_session_owner(SSL *ssl, void *owner) { SSL_set_app_data(ssl, owner); }
+static inline void *coatcheck_session_owner(SSL *ssl) { return SSL_get_app_data(ssl); }
 // An encrypted key file is an error; without this OpenSSL would ask for its password on the terminal.
 static inline int coatcheck_no_password(char *buffer, int size, int writing, void *argument) {
   (void)buffer, (void)size, (void)writing, (void)argument;
@@ -54,6 +57,69 @@ static inline int coatcheck_set_ticket_keys(
   };
   return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, encryption_key, iv, is_sealing) == 1 &&
          EVP_MAC_CTX_set_params(mac, parameters) == 1;
+}
+// Seconds since the epoch; -1 when there is no such moment.
+static inline long coatcheck_seconds(const ASN1_TIME *time) {
+  struct tm parts;
+  return time != NULL && ASN1_TIME_to_tm(time, &parts) == 1 ? (long)timegm(&parts) : -1;
+}
+// OCSP stapling (RFC 6066 section 8, RFC 6960).
+typedef int (*coatcheck_status_callback)(SSL *, void *);
+static inline void coatcheck_set_status_callback(SSL_CTX *context, coatcheck_status_callback callback, void *argument) {
+  SSL_CTX_set_tlsext_status_cb(context, callback);
+  SSL_CTX_set_tlsext_status_arg(context, argument);
+}
+// OpenSSL frees what it is given.
+static inline int coatcheck_show_status(SSL *ssl, const unsigned char *response, long count) {
+  unsigned char *copy = OPENSSL_memdup(response, (size_t)count);
+  if (copy == NULL) return 0;
+  if (SSL_set_tlsext_status_ocsp_resp(ssl, copy, count) == 1) return 1;
+  OPENSSL_free(copy);
+  return 0;
+}
+static inline void coatcheck_free(void *block) { OPENSSL_free(block); }
+static inline OCSP_RESPONSE *coatcheck_read_ocsp_response(BIO *bio) { return d2i_OCSP_RESPONSE_bio(bio, NULL); }
+static inline X509 *coatcheck_issuer_in_chain(SSL_CTX *context, X509 *certificate) {
+  STACK_OF(X509) *chain = NULL;
+  if (SSL_CTX_get_extra_chain_certs(context, &chain) != 1 || chain == NULL) return NULL;
+  for (int i = 0; i < sk_X509_num(chain); i++) {
+    X509 *candidate = sk_X509_value(chain, i);
+    if (X509_check_issued(candidate, certificate) == X509_V_OK) return candidate;
+  }
+  return NULL;
+}
+// Whether the authority itself signed the response, or somebody it named for that (RFC 6960 section 4.2.2.2).
+static inline int coatcheck_ocsp_is_signed(OCSP_BASICRESP *basic, X509 *issuer) {
+  int result = 0;
+  X509_STORE *store = X509_STORE_new();
+  STACK_OF(X509) *others = sk_X509_new_null();
+  if (store != NULL && others != NULL && X509_STORE_add_cert(store, issuer) == 1 && sk_X509_push(others, issuer) > 0) {
+    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    result = OCSP_basic_verify(basic, others, store, 0) == 1;
+  }
+  sk_X509_free(others);
+  X509_STORE_free(store);
+  return result;
+}
+enum { COATCHECK_OCSP_GOOD, COATCHECK_OCSP_ABSENT, COATCHECK_OCSP_STALE, COATCHECK_OCSP_BAD };
+// What the response says of the certificate, and until when; `next` belongs to the response.
+static inline int coatcheck_ocsp_find(
+    OCSP_BASICRESP *basic, X509 *certificate, X509 *issuer, long skew, ASN1_TIME **next) {
+  for (int i = 0; i < OCSP_resp_count(basic); i++) {
+    OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
+    const OCSP_CERTID *said = OCSP_SINGLERESP_get0_id(single);
+    ASN1_OBJECT *digest = NULL;
+    if (OCSP_id_get0_info(NULL, &digest, NULL, NULL, (OCSP_CERTID *)said) != 1) continue;
+    OCSP_CERTID *ours = OCSP_cert_to_id(EVP_get_digestbyobj(digest), certificate, issuer);
+    int is_ours = ours != NULL && OCSP_id_cmp(ours, said) == 0;
+    OCSP_CERTID_free(ours);
+    if (!is_ours) continue;
+    ASN1_GENERALIZEDTIME *from = NULL;
+    int status = OCSP_single_get0_status(single, NULL, NULL, &from, next);
+    if (OCSP_check_validity(from, *next, skew, -1) != 1) return COATCHECK_OCSP_STALE;
+    return status == V_OCSP_CERTSTATUS_GOOD ? COATCHECK_OCSP_GOOD : COATCHECK_OCSP_BAD;
+  }
+  return COATCHECK_OCSP_ABSENT;
 }
 static inline int coatcheck_is_system_error(unsigned long error) { return ERR_SYSTEM_ERROR(error); }
 static inline int coatcheck_reason(unsigned long error) { return ERR_GET_REASON(error); }

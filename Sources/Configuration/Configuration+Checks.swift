@@ -122,6 +122,7 @@ extension Configuration {
       reading.note(
         "\(place).ca_file", "must not be there with an http upstream: there is no certificate to check")
     }
+    checkClientCertificate(route, place, &reading)
     guard reading.isSound("\(place).upstream", "listen", "public_url") else { return }
     let isListener =
       route.upstream.port == listen.port
@@ -137,6 +138,19 @@ extension Configuration {
           "\(place).pass_cookies[\(index)]",
           "must not be a cookie of the proxy: an upstream never sees the ticket")
       }
+    }
+  }
+
+  private func checkClientCertificate(_ route: Route, _ place: String, _ reading: inout Reading) {
+    let (certificate, key) = ("\(place).client_certificate_file", "\(place).client_private_key_file")
+    guard reading.isSound(certificate, key, "\(place).upstream") else { return }
+    switch (route.clientCertificateFile, route.clientPrivateKeyFile) {
+    case (nil, nil): break
+    case (nil, _): reading.note(certificate, "is missing: \"client_private_key_file\" is the key of one")
+    case (_, nil): reading.note(key, "is missing: \"client_certificate_file\" needs it")
+    case (_, _) where !route.upstream.isSecure:
+      reading.note(certificate, "must not be there with an http upstream: nobody asks for it")
+    case (_, _): break
     }
   }
 

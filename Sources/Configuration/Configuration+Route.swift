@@ -24,6 +24,10 @@ extension Configuration {
     var mcpSetting: Bool?
     /// PEM file with the authorities that the upstream's certificate is checked against; nil: the system's.
     public var caFile: String?
+    /// PEM file with the certificate that is presented to the upstream; nil: none.
+    public var clientCertificateFile: String?
+    /// PEM file with the private key of ``clientCertificateFile``.
+    public var clientPrivateKeyFile: String?
     /// Names of cookies that pass to the upstream.
     public var passCookies: [String] = []
     /// Response fields that pass to the client although they are withheld by default; lower case.

@@ -62,6 +62,8 @@ extension Configuration {
     add("oidc.ca_file", oidc.caFile, .certificate)
     for (index, route) in routes.enumerated() {
       add("routes[\(index)].ca_file", route.caFile, .certificate)
+      add("routes[\(index)].client_certificate_file", route.clientCertificateFile, .certificate)
+      add("routes[\(index)].client_private_key_file", route.clientPrivateKeyFile, .privateKey)
       add("routes[\(index)].exchange.actor_token_file", route.exchange?.actorTokenFile, .token)
     }
     for (index, file) in session.encryptionKeyFiles.enumerated() {

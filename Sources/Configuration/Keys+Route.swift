@@ -91,6 +91,17 @@ extension Configuration.Route {
           the system's. For https upstreams.
           """
         ),
+        make.optional(
+          "client_certificate_file", \.clientCertificateFile, .file, otherwise: "none",
+          example: "/etc/coatcheck/client.crt",
+          """
+          PEM file with the certificate, and its chain, that is presented to this upstream alone, if it asks \
+          for one (mutual TLS). With `client_private_key_file`, for https upstreams.
+          """
+        ),
+        make.optional(
+          "client_private_key_file", \.clientPrivateKeyFile, .file, otherwise: "none",
+          example: "/etc/coatcheck/client.key", "PEM file with the private key of `client_certificate_file`."),
         make.value(
           "pass_cookies", \.passCookies, Form<String>.token("the name of a cookie").list(),
           example: ["theme"],

@@ -43,7 +43,10 @@ extension Configuration {
           "How many event loops serve clients."),
         make.optionalSection(
           "tls", \.tls, TLS.section, otherwise: "plain HTTP",
-          "TLS in front. Certificates are read at start."),
+          """
+          TLS in front. Certificates and keys are read again when their files change, and at SIGHUP: connections \
+          go on, new ones get the new certificate. A pair that is not sound changes nothing and is told in the log.
+          """),
         make.section(
           "oidc", \.oidc, OIDC.section, isRequired: true,
           "The OpenID provider, and this proxy's registration with it."),
@@ -96,14 +99,31 @@ extension Configuration.TLS {
         make.required(
           "private_key_file", \.privateKeyFile, .file, example: "/etc/coatcheck/tls.key",
           "PEM file with the private key."),
+        make.optional(
+          "ocsp_response_file", \.ocspResponseFile, .file, otherwise: "none",
+          example: "/etc/coatcheck/tls.ocsp", ocspMeaning),
         make.value(
           "min_version", \.minVersion, .word, "The oldest version of TLS that is spoken."),
         make.list(
           "certificates", \.certificates, of: Pair.section,
           "Further certificates, chosen by the name that the client asks for (SNI)."),
+        make.value(
+          "reload_interval", \.reloadInterval, .duration(.zero ... .seconds(86400)),
+          """
+          How often the files of certificates, keys and authorities are looked at, also those that lead to \
+          upstreams and the provider. A change is taken up at the second look that finds it. `0s`: only \
+          SIGHUP reads them again. Without `tls` it is 10 s.
+          """
+        ),
       ]
     }
   }
+
+  static let ocspMeaning = """
+    DER file with an OCSP response about the certificate, shown to clients that ask (stapling). The \
+    authority's certificate has to stand in `certificate_file` too. Another program fetches it; one that is not \
+    current is not shown, and told in the log.
+    """
 }
 
 extension Configuration.TLS.Pair {
@@ -116,6 +136,9 @@ extension Configuration.TLS.Pair {
         make.required(
           "private_key_file", \.privateKeyFile, .file, example: "/etc/coatcheck/other.key",
           "PEM file with the private key."),
+        make.optional(
+          "ocsp_response_file", \.ocspResponseFile, .file, otherwise: "none",
+          example: "/etc/coatcheck/other.ocsp", Configuration.TLS.ocspMeaning),
       ]
     }
   }

@@ -29,6 +29,7 @@ public final class Gateway: Sendable {
     var data: [LoopBound<DataLoop>] = []
     var admin: LoopBound<AdminEndpoint>?
     var maintenance: Task<Void, Never>?
+    var watch: Task<Void, Never>?
   }
 
   let configuration: Configuration
@@ -74,7 +75,8 @@ public final class Gateway: Sendable {
         desk.sweep(now: Timestamp.now())
       }
     }
-    running.withLock { $0.maintenance = maintenance }
+    let watch = watchCertificates(parts.certificateWatch)
+    running.withLock { ($0.maintenance, $0.watch) = (maintenance, watch) }
     logger.notice(
       "ready",
       metadata: [
@@ -105,9 +107,13 @@ public final class Gateway: Sendable {
   /// Stops accepting, lets what is under way finish within `timeouts.drain`, and closes the store.
   public func stop() async {
     logger.notice("stopping")
-    let (data, loops, admin, maintenance) = running.withLock { ($0.data, $0.loops, $0.admin, $0.maintenance) }
-    maintenance?.cancel()
-    await maintenance?.value
+    let (data, loops, admin, tasks) = running.withLock {
+      ($0.data, $0.loops, $0.admin, [$0.maintenance, $0.watch].compactMap { $0 })
+    }
+    for task in tasks {
+      task.cancel()
+      await task.value
+    }
     await stopParts.withLock { $0 }?.control.endWaiting()
     await withTaskGroup(of: Void.self) { group in
       for bound in data {
@@ -125,6 +131,23 @@ public final class Gateway: Sendable {
   }
 
   private let stopParts = Locked<Parts?>(nil)
+
+  // MARK: Certificates
+
+  /// Reads certificates, keys and authorities again; connections go on with those they began with. Before `start` is through nothing
+  /// happens: it reads them itself.
+  public func reloadCertificates() async { await stopParts.withLock { $0 }?.certificateWatch.reload() }
+
+  private func watchCertificates(_ watch: CertificateWatch) -> Task<Void, Never>? {
+    let interval = configuration.certificateInterval
+    guard interval > .zero else { return nil }
+    return Task { [controlLoop] in
+      while !Task.isCancelled {
+        try? await controlLoop.sleep(for: interval)
+        if !Task.isCancelled { await watch.look() }
+      }
+    }
+  }
 
   // MARK: Data loops
 
@@ -151,10 +174,10 @@ public final class Gateway: Sendable {
 
   private func makeServer(_ data: DataLoop, _ parts: Parts) -> HTTPServer {
     let trusted = parts.shared.trustedProxies
-    let isTLS = parts.tls != nil
+    let isTLS = parts.tls.front != nil
     let clients = parts.clients
     return HTTPServer(
-      loop: data.loop, handler: data, tls: parts.tls, limits: parts.serverLimits,
+      loop: data.loop, handler: data, tls: parts.tls.front, limits: parts.serverLimits,
       timeouts: parts.serverTimeouts,
       allowPeer: { [unowned data] peer in
         switch PeerKind(peer, isTLS: isTLS, trusted: trusted) {

@@ -30,25 +30,27 @@ public struct OnlineCheck: Sendable {
     let blocking = BlockingPool()
     var findings: [Finding] = [redirectURI()]
     do {
-      findings += await provider(try client(loop, blocking, caFile: configuration.oidc.caFile))
+      findings += await provider(
+        try client(loop, blocking, TLSParts.Trust(caFile: configuration.oidc.caFile)))
     } catch {
       findings.append(Finding(level: .error, subject: "oidc.ca_file", text: "\(error)"))
     }
     for (index, route) in configuration.routes.enumerated() {
       do {
-        findings.append(await upstream(index, route, try client(loop, blocking, caFile: route.caFile)))
+        findings.append(await upstream(index, route, try client(loop, blocking, TLSParts.Trust(route))))
       } catch {
-        findings.append(Finding(level: .error, subject: "routes[\(index)].ca_file", text: "\(error)"))
+        findings.append(Finding(level: .error, subject: "routes[\(index)]", text: "\(error)"))
       }
     }
     await loop.stop()
     return findings
   }
 
-  private func client(_ loop: EventLoop, _ blocking: BlockingPool, caFile: String?) throws(ReactorError)
-    -> HTTPClient
-  {
-    var settings = HTTPClientSettings(tls: try TLSClientContext(caFile: caFile))
+  private func client(
+    _ loop: EventLoop, _ blocking: BlockingPool, _ trust: TLSParts.Trust
+  ) throws(ReactorError) -> HTTPClient {
+    var settings = HTTPClientSettings(
+      tls: try TLSClientContext(caFile: trust.caFile, identity: trust.identity))
     settings.connectTimeout = configuration.timeouts.connect
     settings.timeout = .seconds(10)
     return HTTPClient(loop: loop, settings: settings, connector: Connector(loop: loop, blocking: blocking))

@@ -15,7 +15,7 @@ extension Gateway {
 
   func makeControl(
     log: EventLog, homes: LoopDirectory, slots: CredentialSlots, routes: RouteTable, cookies: CookieJar,
-    provider: Provider, store: any SessionStore
+    provider: Provider, store: any SessionStore, tls: TLSParts
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
     let refresher = ProviderRefresher(
@@ -69,7 +69,8 @@ extension Gateway {
       store: store, slots: slots, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
       desk: ConsentDesk(lifetime: configuration.consent.linkLifetime),
       toolScopes: ToolScopes(configuration.consent.toolScopes, routes: routes.all.map(\.path)),
-      counters: counters, homes: homes, logLinesDropped: { [sink] in sink.dropped }, clock: Timestamp.now)
+      counters: counters, homes: homes, logLinesDropped: { [sink] in sink.dropped },
+      certificates: { tls.facts }, clock: Timestamp.now)
   }
 
   /// How the provider behaves beyond the standards.
@@ -87,18 +88,7 @@ extension Gateway {
     return { path in try await blocking.run { try FileReader.read(path, limit: WorkloadIdentity.maxBytes) } }
   }
 
-  func makeProvider(_ log: EventLog) throws(StartError) -> Provider {
-    let tls: TLSClientContext
-    let settings = try providerSettings()
-    var identity: TLSServerContext.Identity?
-    if case .mutualTLS = settings.authentication, let certificate = configuration.oidc.certificateFile,
-      let key = configuration.oidc.privateKeyFile
-    {
-      identity = TLSServerContext.Identity(certificateFile: certificate, privateKeyFile: key)
-    }
-    do { tls = try TLSClientContext(caFile: configuration.oidc.caFile, identity: identity) } catch {
-      throw StartError(description: "oidc.ca_file, oidc.certificate_file: \(error)")
-    }
+  func makeProvider(_ settings: ProviderSettings, _ tls: TLSClientContext) -> Provider {
     var client = HTTPClientSettings(tls: tls)
     client.connectTimeout = configuration.timeouts.connect
     client.timeout = configuration.tokens.refreshTimeout

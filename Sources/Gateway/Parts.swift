@@ -14,10 +14,8 @@ struct Parts: Sendable {
   let control: ControlPlane
   let homes: LoopDirectory
   let clients: ClientAddresses
-  /// TLS in front; nil for plain HTTP.
-  let tls: TLSServerContext?
-  /// TLS to upstreams by CA file; the empty name is the system's store.
-  let upstreamTLS: [String: TLSClientContext]
+  let tls: TLSParts
+  let certificateWatch: CertificateWatch
   let serverLimits: ServerLimits
   let serverTimeouts: ServerTimeouts
   let logFormat: LogFormat
@@ -28,7 +26,7 @@ struct Parts: Sendable {
     let configured = configuration.routes[route.index]
     let url = route.upstream
     var settings = UpstreamSettings(
-      host: url.host, port: url.port, tls: url.isSecure ? upstreamTLS[configured.caFile ?? ""] : nil)
+      host: url.host, port: url.port, tls: url.isSecure ? tls.upstreams[TLSParts.Trust(configured)] : nil)
     settings.connectTimeout = configuration.timeouts.connect
     settings.responseHeadersTimeout = configuration.timeouts.responseHeaders
     settings.bodyStallTimeout = configuration.timeouts.responseHeaders
@@ -57,11 +55,13 @@ extension Gateway {
       isSecure: configuration.publicURL.isSecure, sessionName: configuration.session.cookieName,
       sameSite: SetCookie.SameSite(rawValue: configuration.session.sameSite.rawValue) ?? .lax,
       attemptLifetime: SignInAttempt.lifetime)
-    let provider = try makeProvider(log)
+    let settings = try providerSettings()
+    let tls = try makeTLS(settings)
+    let provider = makeProvider(settings, tls.provider)
     let (store, sealer) = try await openStore()
     let control = makeControl(
-      log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider, store: store
-    )
+      log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider,
+      store: store, tls: tls)
     await control.restoreToolScopes()
     let publicURL = configuration.publicURL
     let shared = SharedState(
@@ -85,8 +85,8 @@ extension Gateway {
       stateSealer: sealer, control: control)
     return Parts(
       shared: shared, control: control, homes: homes,
-      clients: ClientAddresses(limit: configuration.limits.connectionsPerAddress), tls: try makeServerTLS(),
-      upstreamTLS: try makeUpstreamTLS(),
+      clients: ClientAddresses(limit: configuration.limits.connectionsPerAddress), tls: tls,
+      certificateWatch: makeCertificateWatch(tls, log, control.counters),
       serverLimits: makeServerLimits(), serverTimeouts: makeServerTimeouts(),
       logFormat: configuration.log.format == .json ? .json : .text, configuration: configuration)
   }
@@ -143,33 +143,6 @@ extension Gateway {
       downstream: route.downstreamConsent, linkHosts: Set(route.consentLinkHosts.map { $0.lowercased() }),
       requiresPreConsent: route.requirePreConsent ?? configuration.consent.requirePreConsent,
       wholeScope: whole)
-  }
-
-  private func makeServerTLS() throws(StartError) -> TLSServerContext? {
-    guard let tls = configuration.tls else { return nil }
-    var identities = [
-      TLSServerContext.Identity(certificateFile: tls.certificateFile, privateKeyFile: tls.privateKeyFile)
-    ]
-    identities += tls.certificates.map {
-      TLSServerContext.Identity(certificateFile: $0.certificateFile, privateKeyFile: $0.privateKeyFile)
-    }
-    do {
-      return try TLSServerContext(identities: identities, minimum: tls.minVersion == .tls13 ? .tls13 : .tls12)
-    } catch {
-      throw StartError(description: "tls: \(error)")
-    }
-  }
-
-  private func makeUpstreamTLS() throws(StartError) -> [String: TLSClientContext] {
-    var contexts: [String: TLSClientContext] = [:]
-    for (index, route) in configuration.routes.enumerated() where route.upstream.isSecure {
-      let name = route.caFile ?? ""
-      guard contexts[name] == nil else { continue }
-      do { contexts[name] = try TLSClientContext(caFile: route.caFile) } catch {
-        throw StartError(description: "routes[\(index)].ca_file: \(error)")
-      }
-    }
-    return contexts
   }
 
   private func makeServerLimits() -> ServerLimits {

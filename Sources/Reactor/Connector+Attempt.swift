@@ -129,7 +129,9 @@ extension Connector {
       guard let tls = target.tls else {
         return succeed(Stream(loop: loop, descriptor: socket, peer: address, tls: nil))
       }
-      guard let session = TLSSession(client: tls, descriptor: socket, host: target.host) else {
+      guard
+        let session = TLSSession(client: tls, descriptor: socket, host: target.host, port: target.port)
+      else {
         Syscalls.close(socket)
         return fail(ConnectError(.tls, "\(target.host) is no name that can be verified"))
       }

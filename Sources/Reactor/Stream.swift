@@ -78,6 +78,12 @@ public final class Stream: Pollable {
   /// Goes on with the TLS handshake; done at once on plain streams.
   public func handshake() -> HandshakeOutcome { tls?.handshake() ?? .done }
 
+  /// Why a read or a write failed with `code`, for the log: over TLS also what the peer said of it, such as that it wants another
+  /// certificate.
+  public func reason(_ code: Int32) -> String {
+    tls?.failure ?? (code == 0 ? "connection closed" : Syscalls.text(code))
+  }
+
   /// Appends at most `max` bytes to the buffer. `max` is positive.
   public func read(into buffer: inout Buffer, max: Int) -> IOOutcome {
     precondition(max > 0, "a read of no bytes")

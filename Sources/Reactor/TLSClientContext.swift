@@ -2,20 +2,57 @@ internal import COpenSSL
 
 /// How TLS is spoken to others: whom to trust, always with chain and host name verification. There is no switch to turn it off.
 ///
-/// Owner: any thread; the sessions to resume stand in a guarded table.
+/// Owner: any thread; what was read from files and the sessions to resume are guarded.
 public final class TLSClientContext: Sendable {
-  let context: TLSContext
-  /// The last session of each host, for resumption (RFC 8446 §2.2). Bound: `maxSessions` hosts.
-  private let sessions = Locked<[String: TLSTicket]>([:])
+  private struct State {
+    var context: TLSContext
+    var facts: TLSCertificateFacts?
+    /// The last session of each server, for resumption (RFC 8446 §2.2). Bound: `maxSessions` servers.
+    var sessions: [String: TLSTicket] = [:]
+  }
+
   private static let maxSessions = 64
 
+  public let caFile: String?
+  public let identity: TLSIdentityFiles?
+  private let state: Locked<State>
+
+  /// Reads the files. Blocks.
+  ///
   /// - Parameters:
   ///   - caFile: PEM certificates to trust instead of the system's; nil: the system's store.
-  ///   - identity: what is presented to a server that asks for a certificate (RFC 8446 §4.3.2); nil: nothing. The files are read
-  ///     once, here.
+  ///   - identity: what is presented to a server that asks for a certificate (RFC 8446 §4.3.2); nil: nothing.
   /// - Throws: a file cannot be read, is no PEM, or the key is encrypted or not the certificate's.
-  public init(caFile: String? = nil, identity: TLSServerContext.Identity? = nil) throws(ReactorError) {
-    context = try TLSContext(.client, minimum: TLS1_2_VERSION)
+  public init(caFile: String? = nil, identity: TLSIdentityFiles? = nil) throws(ReactorError) {
+    self.caFile = caFile
+    self.identity = identity
+    let made = try Self.make(caFile, identity)
+    state = Locked(State(context: made, facts: Self.facts(made, identity)))
+  }
+
+  /// Of the client's own certificate; nil without one.
+  public var facts: TLSCertificateFacts? { state.withLock { $0.facts } }
+
+  /// Reads the files again; new connections are made with what they hold. When one of them is not sound, all stays as it is. Blocks;
+  /// one call at a time.
+  ///
+  /// - Throws: as `init` does.
+  public func reload() throws(ReactorError) {
+    let made = try Self.make(caFile, identity)
+    let facts = Self.facts(made, identity)
+    state.withLock { state in
+      // A resumed session would go on with the trust, and as the client, of before.
+      state = State(context: made, facts: facts)
+    }
+  }
+
+  /// What a new connection is made with.
+  var context: TLSContext { state.withLock { $0.context } }
+
+  private static func make(_ caFile: String?, _ identity: TLSIdentityFiles?) throws(ReactorError)
+    -> TLSContext
+  {
+    let context = try TLSContext(.client, minimum: TLS1_2_VERSION)
     unsafe coatcheck_set_client_options(context.pointer)
     unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
     unsafe coatcheck_offer_http11(context.pointer)
@@ -27,46 +64,31 @@ public final class TLSClientContext: Sendable {
     } else if unsafe SSL_CTX_set_default_verify_paths(context.pointer) != 1 {
       throw ReactorError("the system's CA certificates: \(TLSErrors.drain() ?? "unknown")")
     }
-    if let identity { try Self.present(identity, context) }
+    if let identity { try context.present(identity, kind: "client ") }
+    return context
   }
 
-  private static func present(
-    _ identity: TLSServerContext.Identity, _ context: TLSContext
-  ) throws(ReactorError) {
-    let (certificate, key) = (identity.certificateFile, identity.privateKeyFile)
-    unsafe coatcheck_never_ask_password(context.pointer)
-    ERR_clear_error()
-    if unsafe SSL_CTX_use_certificate_chain_file(context.pointer, certificate) != 1 {
-      throw ReactorError(
-        "client certificate file \(certificate): \(TLSErrors.drain() ?? "unknown"); it holds the certificate "
-          + "and its chain in PEM form")
-    }
-    // The key is compared with the certificate here, too.
-    if unsafe SSL_CTX_use_PrivateKey_file(context.pointer, key, SSL_FILETYPE_PEM) != 1
-      || SSL_CTX_check_private_key(context.pointer) != 1
-    {
-      throw ReactorError(
-        "client private key file \(key): \(TLSErrors.drain() ?? "unknown"); it holds the key of \(certificate) "
-          + "in PEM form without passphrase")
-    }
+  private static func facts(_ context: TLSContext, _ identity: TLSIdentityFiles?) -> TLSCertificateFacts? {
+    identity.map { TLSCertificateFacts(context, file: $0.certificateFile) }
   }
 
-  /// Offers the host's last session.
-  func resume(_ ssl: OpaquePointer, host: String) {
-    sessions.withLock { sessions in
-      guard let ticket = sessions[host] else { return }
+  /// Offers the server's last session, if it was made with the same context.
+  func resume(_ ssl: OpaquePointer, server: String, _ context: TLSContext) {
+    state.withLock { state in
+      guard state.context === context, let ticket = state.sessions[server] else { return }
       unsafe SSL_set_session(ssl, ticket.session)
     }
   }
 
   /// Remembers a session. Called when a connection closes: by then TLS 1.3 tickets have arrived.
-  func remember(_ ssl: OpaquePointer, host: String) {
+  func remember(_ ssl: OpaquePointer, server: String, _ context: TLSContext) {
     guard let session = unsafe SSL_get1_session(ssl) else { return }
     let ticket = unsafe TLSTicket(session)
     guard ticket.isResumable else { return }
-    sessions.withLock { sessions in
-      if sessions.count >= TLSClientContext.maxSessions { sessions.removeAll() }
-      sessions[host] = ticket
+    state.withLock { state in
+      guard state.context === context else { return }
+      if state.sessions.count >= TLSClientContext.maxSessions { state.sessions.removeAll() }
+      state.sessions[server] = ticket
     }
   }
 }

@@ -1,5 +1,6 @@
 internal import Basics
 internal import COpenSSL
+internal import Glibc
 
 /// One TLS connection: an `SSL` object on a socket.
 ///
@@ -11,24 +12,37 @@ internal import COpenSSL
   /// The last read can only go on when the socket takes bytes, and the other way round (key updates).
   private var readAwaitsRoom = false
   private var writeAwaitsBytes = false
-  /// Kept so that its callbacks' context outlives the session.
-  private let context: AnyObject
+  /// Why the connection broke: what the peer said, or what happened to it.
+  private(set) var failure: String?
+  /// Kept so that what its callbacks refer to outlives the session.
+  private let source: AnyObject
   /// Where a client's session is remembered for the next connection.
-  private var memory: (context: TLSClientContext, host: String)?
+  private var memory: Memory?
+
+  private struct Memory {
+    var client: TLSClientContext
+    /// What it was made with.
+    var context: TLSContext
+    /// Whom it is with.
+    var server: String
+  }
 
   init?(server: TLSServerContext, descriptor: Int32) {
-    guard let ssl = unsafe SSL_new(server.context.pointer) else { return nil }
+    let certificates = server.certificates
+    guard let ssl = unsafe certificates.makeSession() else { return nil }
     unsafe self.ssl = ssl
-    context = server
+    source = certificates
     unsafe SSL_set_fd(ssl, descriptor)
     unsafe SSL_set_accept_state(ssl)
   }
 
-  init?(client: TLSClientContext, descriptor: Int32, host: String) {
-    guard let ssl = unsafe SSL_new(client.context.pointer) else { return nil }
+  init?(client: TLSClientContext, descriptor: Int32, host: String, port: UInt16 = 443) {
+    let context = client.context
+    guard let ssl = unsafe SSL_new(context.pointer) else { return nil }
     unsafe self.ssl = ssl
-    context = client
-    memory = (client, host)
+    source = context
+    let memory = Memory(client: client, context: context, server: "\(host):\(port)")
+    self.memory = memory
     unsafe SSL_set_fd(ssl, descriptor)
     unsafe SSL_set_connect_state(ssl)
     if SocketAddress(host: host, port: 0) != nil {
@@ -40,7 +54,7 @@ internal import COpenSSL
       unsafe SSL_set_hostflags(ssl, TLSSession.hostFlags)
       unsafe coatcheck_set_server_name(ssl, host)
     }
-    unsafe client.resume(ssl, host: host)
+    unsafe client.resume(ssl, server: memory.server, context)
   }
 
   deinit { unsafe SSL_free(ssl) }
@@ -132,7 +146,7 @@ internal import COpenSSL
   /// Sends `close_notify`, without waiting for the peer's.
   func shutdown() {
     guard isEstablished, !isBroken else { return }
-    if let memory { unsafe memory.context.remember(ssl, host: memory.host) }
+    if let memory { unsafe memory.client.remember(ssl, server: memory.server, memory.context) }
     ERR_clear_error()
     unsafe SSL_shutdown(ssl)
     isBroken = true
@@ -158,7 +172,9 @@ internal import COpenSSL
       return .wouldBlock
     case SSL_ERROR_ZERO_RETURN: return .endOfStream
     default:
+      let code = Glibc.errno
       isBroken = true
+      failure = TLSErrors.drain() ?? (error == SSL_ERROR_SYSCALL && code != 0 ? Syscalls.text(code) : nil)
       return .failed(0)
     }
   }

@@ -46,7 +46,8 @@ extension Exchange {
     case .bytes: return true
     case .wouldBlock: return false
     case .endOfStream: answerEnded(upstream, isClean: true, "connection closed before the answer's head")
-    case .failed(let code): answerEnded(upstream, isClean: false, "connection failed: \(code)")
+    case .failed(let code):
+      answerEnded(upstream, isClean: false, "connection failed: \(upstream.stream.reason(code))")
     }
     return true
   }
@@ -229,7 +230,8 @@ extension Exchange {
       upstream.watchBody()
       return false
     case .endOfStream: answerEnded(upstream, isClean: true, "connection closed inside the answer's body")
-    case .failed(let code): answerEnded(upstream, isClean: false, "connection failed: \(code)")
+    case .failed(let code):
+      answerEnded(upstream, isClean: false, "connection failed: \(upstream.stream.reason(code))")
     }
     return true
   }

@@ -4,10 +4,13 @@ internal import Configuration
 internal import Gateway
 internal import Glibc
 internal import Logging
+internal import Reactor
 
 /// `coatcheck run proxy.json`.
 struct Run: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Run the proxy until SIGTERM or SIGINT.")
+  static let configuration = CommandConfiguration(
+    abstract: "Run the proxy until SIGTERM or SIGINT.",
+    discussion: "SIGHUP: read certificates and their keys again. Connections go on.")
 
   @Argument(help: "The configuration file.")
   var file: String
@@ -26,6 +29,8 @@ struct Run: AsyncParsableCommand {
     let gateway = Gateway(
       configuration: configuration, environment: environment, logger: Logger(label: "gateway"), sink: sink)
     let signals = StopSignals()
+    let hangUp = SignalSource(.hangUp) { Task { await gateway.reloadCertificates() } }
+    defer { withExtendedLifetime(hangUp) {} }
     do {
       try await gateway.start()
     } catch {

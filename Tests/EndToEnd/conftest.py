@@ -14,6 +14,7 @@ from provider import BASIC_SCOPE, FILES_SCOPE, MAIL_SCOPE, Provider
 from provider import CLIENT_ID as REAL_CLIENT_ID, CLIENT_SECRET as REAL_CLIENT_SECRET
 from proxy import Proxy, merged
 from stack import Stack
+from support.authority import Authority
 from support.entra import OWN_SCOPE, EntraDouble
 from support.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from support.server import Background
@@ -185,6 +186,14 @@ def shared_entra(binary, background, tmp_path_factory):
     next(starting, None)
     for one in (double, above, other):
         one.stop()
+
+
+# TLS
+
+@pytest.fixture
+def authority(tmp_path) -> Authority:
+    """An authority whose files are in the test's directory."""
+    return Authority(tmp_path)
 
 
 # Real counterparts

@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import socket
 import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from processes import free_port
 from support.upstream import EchoUpstream
 from support.visitor import Visitor, error_of, tool_call
-
-
-class Authority:
-    """Makes certificates; `ca` is the file to trust."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.certificate = self._sign(self.name, self.key.public_key(), None, ca=True)
-        self.ca = directory / "ca.pem"
-        self.ca.write_bytes(self.certificate.public_bytes(Encoding.PEM))
-
-    def _sign(self, name, public_key, names, ca=False, days=30):
-        now = datetime.datetime.now(datetime.timezone.utc)
-        builder = (x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(public_key).serial_number(x509.random_serial_number())
-                   .not_valid_before(now - datetime.timedelta(days=60)).not_valid_after(now + datetime.timedelta(days=days))
-                   .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True))
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
-        return builder.sign(self.key, hashes.SHA256())
-
-    def issue(self, label: str, *hosts: str, days: int = 30):
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ipaddress.ip_address(h)) if h[0].isdigit() else x509.DNSName(h) for h in hosts]
-        certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label)]), key.public_key(), names, days=days)
-        files = self.directory / f"{label}.crt", self.directory / f"{label}.key"
-        files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        files[1].chmod(0o600)
-        return files
-
-
-@pytest.fixture
-def authority(tmp_path):
-    return Authority(tmp_path)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ enum Certificates {
 
   static func file(_ name: String) -> String { directory + "/" + name }
 
-  static func identity(_ name: String) -> TLSServerContext.Identity {
-    TLSServerContext.Identity(certificateFile: file(name + ".pem"), privateKeyFile: file(name + ".key"))
+  static func identity(_ name: String) -> TLSIdentityFiles {
+    TLSIdentityFiles(certificateFile: file(name + ".pem"), privateKeyFile: file(name + ".key"))
   }
 
   private static let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3"]

@@ -5,46 +5,10 @@ import Testing
 
 @testable import Reactor
 
-/// Both ends of a TLS connection over a socket pair, not yet shaken hands.
-private func tlsPair(
-  _ loop: EventLoop, _ server: TLSServerContext, _ client: TLSClientContext, host: String
-) throws -> (server: End, client: End) {
-  let (a, b) = socketPair()
-  let serverSession = try #require(TLSSession(server: server, descriptor: a))
-  let clientSession = try #require(TLSSession(client: client, descriptor: b, host: host))
-  return (
-    End(Stream(loop: loop, descriptor: a, peer: nowhere, tls: serverSession)),
-    End(Stream(loop: loop, descriptor: b, peer: nowhere, tls: clientSession))
-  )
-}
-
-/// Shakes hands on both ends in turns.
-private func shakeHands(_ a: End, _ b: End) async -> (Stream.HandshakeOutcome, Stream.HandshakeOutcome) {
-  var (first, second) = (Stream.HandshakeOutcome.wouldBlock, Stream.HandshakeOutcome.wouldBlock)
-  while first == .wouldBlock || second == .wouldBlock {
-    if first == .wouldBlock { first = a.stream.handshake() }
-    if second == .wouldBlock { second = b.stream.handshake() }
-    // An end that failed says nothing more; the other hears of it by its end.
-    if case .failed = first { a.stream.close() }
-    if case .failed = second { b.stream.close() }
-  }
-  return (first, second)
-}
-
-private func context(_ names: String..., minimum: TLSServerContext.Version = .tls12) throws
-  -> TLSServerContext
-{
-  try TLSServerContext(identities: names.map { Certificates.identity($0) }, minimum: minimum)
-}
-
-private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
-  try TLSClientContext(caFile: Certificates.file(authority + ".pem"))
-}
-
 @Suite(.timeLimit(.minutes(2))) struct TLSTests {
   @Test func `after the handshake bytes go both ways and the end is proper`() async throws {
     try await onNewLoop { loop in
-      let (server, client) = try tlsPair(loop, context("upstream"), trusting(), host: "upstream.test")
+      let (server, client) = try tlsPair(loop, serving("upstream"), trusting(), host: "upstream.test")
       let outcome = await shakeHands(server, client)
       #expect(outcome == (.done, .done))
       #expect(client.stream.tlsVersion == "TLSv1.3")
@@ -61,7 +25,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
 
   @Test func `a connection cut without close_notify is a failure after the bytes that came`() async throws {
     try await onNewLoop { loop in
-      let (server, client) = try tlsPair(loop, context("upstream"), trusting(), host: "upstream.test")
+      let (server, client) = try tlsPair(loop, serving("upstream"), trusting(), host: "upstream.test")
       _ = await shakeHands(server, client)
       #expect(await server.write("half an answ") == .bytes(12))
       server.stream.abort()
@@ -74,7 +38,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
 
   @Test func `megabytes pass in both directions at once, through full sockets`() async throws {
     try await onNewLoop { loop in
-      let (server, client) = try tlsPair(loop, context("upstream"), trusting(), host: "upstream.test")
+      let (server, client) = try tlsPair(loop, serving("upstream"), trusting(), host: "upstream.test")
       _ = await shakeHands(server, client)
       let total = 3 << 20
       var fromServer = Buffer([UInt8](repeating: 1, count: total))
@@ -110,7 +74,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
 
   @Test func `the second connection takes up the first one's session`() async throws {
     try await onNewLoop { loop in
-      let serverContext = try context("upstream")
+      let serverContext = try serving("upstream")
       let clientContext = try trusting()
       for round in 0..<3 {
         let (server, client) = try tlsPair(loop, serverContext, clientContext, host: "upstream.test")
@@ -128,10 +92,10 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
 
   @Test func `a session is taken up neither for another host nor with other keys`() async throws {
     try await onNewLoop { loop in
-      let first = try context("upstream")
+      let first = try serving("upstream")
       let clientContext = try trusting()
       for (serverContext, host) in [
-        (first, "upstream.test"), (first, "localhost"), (try context("upstream"), "localhost"),
+        (first, "upstream.test"), (first, "localhost"), (try serving("upstream"), "localhost"),
       ] {
         let (server, client) = try tlsPair(loop, serverContext, clientContext, host: host)
         #expect(await shakeHands(server, client) == (.done, .done))
@@ -158,7 +122,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
     _ certificate: String, _ host: String, _ authority: String, _ isBelieved: Bool
   ) async throws {
     try await onNewLoop { loop in
-      let (server, client) = try tlsPair(loop, context(certificate), trusting(authority), host: host)
+      let (server, client) = try tlsPair(loop, serving(certificate), trusting(authority), host: host)
       let (_, outcome) = await shakeHands(server, client)
       if isBelieved {
         #expect(outcome == .done)
@@ -178,7 +142,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
   ])
   func `the reason of a refusal is readable`(_ host: String, _ reason: String) async throws {
     try await onNewLoop { loop in
-      let (server, client) = try tlsPair(loop, context("upstream"), trusting(), host: host)
+      let (server, client) = try tlsPair(loop, serving("upstream"), trusting(), host: host)
       #expect(await shakeHands(server, client).1 == .failed(reason))
     }
   }
@@ -188,7 +152,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
   ])
   func `the certificate follows the name the client asks for`(_ host: String, _ name: String) async throws {
     try await onNewLoop { loop in
-      let serverContext = try context("upstream", "wild")
+      let serverContext = try serving("upstream", "wild")
       let (server, client) = try tlsPair(loop, serverContext, trusting(), host: host)
       #expect(await shakeHands(server, client) == (.done, .done))
       #expect(server.stream.serverName == name)
@@ -197,7 +161,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
 
   @Test func `sessions resume under the second certificate too`() async throws {
     try await onNewLoop { loop in
-      let (serverContext, clientContext) = (try context("upstream", "wild"), try trusting())
+      let (serverContext, clientContext) = (try serving("upstream", "wild"), try trusting())
       for round in 0..<2 {
         let (server, client) = try tlsPair(loop, serverContext, clientContext, host: "a.wild.test")
         #expect(await shakeHands(server, client) == (.done, .done))
@@ -212,7 +176,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
 
   @Test func `an idle connection with unread session tickets is alive, one that ended is not`() async throws {
     try await onNewLoop { loop in
-      let (server, client) = try tlsPair(loop, context("upstream"), trusting(), host: "upstream.test")
+      let (server, client) = try tlsPair(loop, serving("upstream"), trusting(), host: "upstream.test")
       _ = await shakeHands(server, client)
       #expect(client.stream.isIdleAlive())
       _ = await server.write("x")
@@ -262,7 +226,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
   func `a file that does not serve is named with the reason`(
     _ certificate: String, _ key: String, _ expected: String
   ) {
-    let identity = TLSServerContext.Identity(
+    let identity = TLSIdentityFiles(
       certificateFile: Certificates.file(certificate), privateKeyFile: Certificates.file(key))
     let error = #expect(throws: ReactorError.self) { try TLSServerContext(identities: [identity]) }
     #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
@@ -278,15 +242,6 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
   }
 
   // MARK: Client certificates
-
-  /// A server that wants a certificate of `ca`.
-  private func demanding() throws -> TLSServerContext {
-    let server = try context("upstream")
-    unsafe SSL_CTX_load_verify_locations(server.context.pointer, Certificates.file("ca.pem"), nil)
-    unsafe SSL_CTX_set_verify(
-      server.context.pointer, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
-    return server
-  }
 
   @Test(arguments: [("common", true), ("foreign", false), (nil, false)] as [(String?, Bool)])
   func `a server that asks for a certificate gets the client's`(_ name: String?, _ isWelcome: Bool)
@@ -309,7 +264,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
     try await onNewLoop { loop in
       let client = try TLSClientContext(
         caFile: Certificates.file("ca.pem"), identity: Certificates.identity("common"))
-      let (server, end) = try tlsPair(loop, context("upstream"), client, host: "upstream.test")
+      let (server, end) = try tlsPair(loop, serving("upstream"), client, host: "upstream.test")
       let outcome = await shakeHands(server, end)
       #expect(outcome == (.done, .done))
       server.stream.close()
@@ -327,7 +282,7 @@ private func trusting(_ authority: String = "ca") throws -> TLSClientContext {
   func `a client's file that does not serve is named with the reason`(
     _ certificate: String, _ key: String, _ kind: String, _ expected: String
   ) {
-    let identity = TLSServerContext.Identity(
+    let identity = TLSIdentityFiles(
       certificateFile: Certificates.file(certificate), privateKeyFile: Certificates.file(key))
     let error = #expect(throws: ReactorError.self) { try TLSClientContext(identity: identity) }
     #expect(

@@ -18,7 +18,8 @@ extension ControlPlane {
     counted.add(metrics)
     counted.logLinesDropped = logLinesDropped()
     return MetricsPage.render(
-      loops: loops, control: counted, routes: routes.all.map(\.path), sessions: await authority.countInMemory)
+      loops: loops, control: counted, routes: routes.all.map(\.path), sessions: await authority.countInMemory,
+      certificates: certificates())
   }
 
   /// Fetches metadata before the first person needs it. A failure is told and tried again when needed.
@@ -52,5 +53,7 @@ extension ControlMetrics {
     providerMisconfigured += other.providerMisconfigured
     storeErrors += other.storeErrors
     signInsRefused += other.signInsRefused
+    certificateReloads += other.certificateReloads
+    certificateReloadFailures += other.certificateReloadFailures
   }
 }

@@ -38,6 +38,8 @@ actor ControlPlane {
   /// Counted where no actor is at hand: by the refresher and the store's callback.
   let counters: Locked<ControlMetrics>
   let homes: LoopDirectory
+  /// Of all certificates in use.
+  let certificates: @Sendable () -> [TLSCertificateFacts]
 
   struct Policy: Sendable {
     var idleTimeout: Duration
@@ -62,7 +64,8 @@ actor ControlPlane {
     loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog, signIn: SignIn,
     provider: Provider, authority: SessionAuthority, store: any SessionStore, slots: CredentialSlots,
     rounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, counters: Locked<ControlMetrics>,
-    homes: LoopDirectory, logLinesDropped: @escaping @Sendable () -> UInt64, clock: @escaping WallClock
+    homes: LoopDirectory, logLinesDropped: @escaping @Sendable () -> UInt64,
+    certificates: @escaping @Sendable () -> [TLSCertificateFacts], clock: @escaping WallClock
   ) {
     attempts = AttemptRate(perMinute: policy.signInsPerMinute)
     self.logLinesDropped = logLinesDropped
@@ -82,6 +85,7 @@ actor ControlPlane {
     self.clock = clock
     self.counters = counters
     self.homes = homes
+    self.certificates = certificates
   }
 
   // MARK: Own endpoints

@@ -107,6 +107,27 @@ struct EventLog: Sendable {
     logger.error("session store failed", metadata: ["detail": .string(detail)])
   }
 
+  func certificatesReloaded(_ files: Int) {
+    logger.notice("certificates read again", metadata: ["files": .string(String(files))])
+  }
+
+  func certificateRefused(_ detail: String) {
+    logger.error(
+      "a certificate was not taken: the one before stays in use", metadata: ["detail": .string(detail)])
+  }
+
+  func certificateOutOfTime(_ file: String, from: Timestamp, to: Timestamp) {
+    logger.warning(
+      "a certificate is not valid now",
+      metadata: [
+        "file": .string(file), "not_before": .string(from.rfc3339), "not_after": .string(to.rfc3339),
+      ])
+  }
+
+  func notStapled(_ detail: String) {
+    logger.warning("an OCSP response is not shown to clients", metadata: ["detail": .string(detail)])
+  }
+
   func upstreamFailed(route: String, kind: String, detail: String, requestID: String) {
     logger.warning(
       "upstream gave no answer",

@@ -103,4 +103,6 @@ struct ControlMetrics: Sendable {
   var signInsRefused: UInt64 = 0
   /// Set when a scrape asks.
   var logLinesDropped: UInt64 = 0
+  var certificateReloads: UInt64 = 0
+  var certificateReloadFailures: UInt64 = 0
 }

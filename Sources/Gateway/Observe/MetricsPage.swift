@@ -1,6 +1,12 @@
+internal import Basics
+internal import Reactor
+
 /// Renders the Prometheus text exposition format 0.0.4.
 enum MetricsPage {
-  static func render(loops: LoopMetrics, control: ControlMetrics, routes: [String], sessions: Int) -> String {
+  static func render(
+    loops: LoopMetrics, control: ControlMetrics, routes: [String], sessions: Int,
+    certificates: [TLSCertificateFacts] = []
+  ) -> String {
     var out = ""
     counter(&out, "coatcheck_answers_total", "Answers by route and class of status.")
     for (index, route) in routes.enumerated() {
@@ -83,6 +89,15 @@ enum MetricsPage {
         control.providerMisconfigured
       ),
       ("coatcheck_store_errors_total", "Failed operations of the session store.", control.storeErrors),
+      (
+        "coatcheck_certificate_reloads_total", "Readings of certificate files that took all of them.",
+        control.certificateReloads
+      ),
+      (
+        "coatcheck_certificate_reload_failures_total",
+        "Readings of certificate files that left one before in use: look at the log.",
+        control.certificateReloadFailures
+      ),
     ]
     for (name, help, value) in counters {
       counter(&out, name, help)
@@ -102,6 +117,14 @@ enum MetricsPage {
       &out, "coatcheck_cached_sessions", "Sessions in the loops' caches, counted once a loop.",
       loops.cachedSessions)
     gauge(&out, "coatcheck_sessions", "Sessions held in memory.", UInt64(max(0, sessions)))
+    if !certificates.isEmpty {
+      let name = "coatcheck_certificate_not_after_seconds"
+      out +=
+        "# HELP \(name) When a certificate in use expires, in seconds since 1970.\n# TYPE \(name) gauge\n"
+      for facts in certificates {
+        out += "\(name){file=\"\(escaped(facts.file))\"} \(facts.notAfter.seconds)\n"
+      }
+    }
     return out
   }
 

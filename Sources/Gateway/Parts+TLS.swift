@@ -1,0 +1,106 @@
+internal import Basics
+internal import Configuration
+internal import OAuth
+internal import Reactor
+
+/// All that speaks TLS. Shared by all loops; certificates are replaced inside.
+struct TLSParts: Sendable {
+  /// Whom an upstream is trusted for, and as whom it is met. Routes that agree in it share the sessions to resume, never those
+  /// that do not.
+  struct Trust: Hashable, Sendable {
+    var caFile: String?
+    var identity: TLSIdentityFiles?
+
+    init(caFile: String?) { self.caFile = caFile }
+
+    init(_ route: Configuration.Route) {
+      caFile = route.caFile
+      if let certificate = route.clientCertificateFile, let key = route.clientPrivateKeyFile {
+        identity = TLSIdentityFiles(certificateFile: certificate, privateKeyFile: key)
+      }
+    }
+  }
+
+  /// In front; nil for plain HTTP.
+  var front: TLSServerContext?
+  var provider: TLSClientContext
+  var upstreams: [Trust: TLSClientContext] = [:]
+
+  /// Of every certificate in use, a file once.
+  var facts: [TLSCertificateFacts] {
+    var seen: Set<String> = []
+    return ((front?.facts ?? []) + ([provider] + upstreams.values).compactMap(\.facts))
+      .filter { seen.insert($0.file).inserted }.sorted { $0.file < $1.file }
+  }
+}
+
+extension Gateway {
+  func makeTLS(_ provider: ProviderSettings) throws(StartError) -> TLSParts {
+    var tls = TLSParts(front: try makeServerTLS(), provider: try makeProviderTLS(provider))
+    for (index, route) in configuration.routes.enumerated() where route.upstream.isSecure {
+      let trust = TLSParts.Trust(route)
+      guard tls.upstreams[trust] == nil else { continue }
+      do {
+        tls.upstreams[trust] = try TLSClientContext(caFile: trust.caFile, identity: trust.identity)
+      } catch {
+        throw StartError(description: "routes[\(index)]: \(error)")
+      }
+    }
+    return tls
+  }
+
+  private var identities: [TLSIdentityFiles] {
+    guard let tls = configuration.tls else { return [] }
+    let first = TLSIdentityFiles(
+      certificateFile: tls.certificateFile, privateKeyFile: tls.privateKeyFile,
+      ocspResponseFile: tls.ocspResponseFile)
+    return [first]
+      + tls.certificates.map {
+        TLSIdentityFiles(
+          certificateFile: $0.certificateFile, privateKeyFile: $0.privateKeyFile,
+          ocspResponseFile: $0.ocspResponseFile)
+      }
+  }
+
+  private func makeServerTLS() throws(StartError) -> TLSServerContext? {
+    guard let tls = configuration.tls else { return nil }
+    do {
+      return try TLSServerContext(identities: identities, minimum: tls.minVersion == .tls13 ? .tls13 : .tls12)
+    } catch {
+      throw StartError(description: "tls: \(error)")
+    }
+  }
+
+  private func makeProviderTLS(_ settings: ProviderSettings) throws(StartError) -> TLSClientContext {
+    do {
+      return try TLSClientContext(caFile: configuration.oidc.caFile, identity: providerIdentity(settings))
+    } catch {
+      throw StartError(description: "oidc.ca_file, oidc.certificate_file: \(error)")
+    }
+  }
+
+  private func providerIdentity(_ settings: ProviderSettings) -> TLSIdentityFiles? {
+    guard case .mutualTLS = settings.authentication, let certificate = configuration.oidc.certificateFile,
+      let key = configuration.oidc.privateKeyFile
+    else { return nil }
+    return TLSIdentityFiles(certificateFile: certificate, privateKeyFile: key)
+  }
+
+  func makeCertificateWatch(
+    _ tls: TLSParts, _ log: EventLog, _ counters: Locked<ControlMetrics>
+  ) -> CertificateWatch {
+    let clients = [tls.provider] + tls.upstreams.values
+    let all = identities + clients.compactMap(\.identity)
+    let files =
+      all.flatMap { [$0.certificateFile, $0.privateKeyFile] + [$0.ocspResponseFile].compactMap { $0 } }
+      + clients.compactMap(\.caFile)
+    return CertificateWatch(
+      loop: controlLoop, front: tls.front, clients: clients, files: Array(Set(files)), blocking: blocking,
+      log: log, clock: Timestamp.now,
+      count: { worked in
+        counters.withLock { counted in
+          if worked { counted.certificateReloads += 1 } else { counted.certificateReloadFailures += 1 }
+        }
+      })
+  }
+}
