@@ -40,6 +40,8 @@ public final class Listener: Pollable {
     let descriptor = Syscalls.makeSocket(family: address.family)
     guard descriptor >= 0 else { throw ReactorError("cannot make a socket: \(Syscalls.text(-descriptor))") }
     Syscalls.shareAddress(descriptor)
+    // The connections inherit it, which saves a system call each.
+    Syscalls.noDelay(descriptor)
     let code = Syscalls.listen(descriptor, on: address, backlog: backlog)
     guard code == 0 else {
       Syscalls.close(descriptor)
@@ -100,7 +102,6 @@ public final class Listener: Pollable {
   }
 
   private func serve(_ socket: Int32, _ peer: SocketAddress) {
-    Syscalls.noDelay(socket)
     guard let tls else {
       return accepted(Stream(loop: loop, descriptor: socket, peer: peer, tls: nil))
     }

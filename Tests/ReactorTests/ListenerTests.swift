@@ -22,6 +22,21 @@ import Testing
     }
   }
 
+  @Test func `small writes of accepted connections go out at once`() {
+    let listening = Syscalls.makeSocket(family: AF_INET)
+    Syscalls.noDelay(listening)
+    #expect(Syscalls.listen(listening, on: nowhere, backlog: 1) == 0)
+    let client = Syscalls.localAddress(listening).map { dial($0) } ?? -1
+    guard case .connection(let socket, _) = Syscalls.accept(listening) else {
+      Issue.record("nothing was accepted")
+      return
+    }
+    var (value, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
+    #expect(unsafe getsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &value, &size) == 0)
+    #expect(value == 1)
+    for descriptor in [socket, client, listening] { close(descriptor) }
+  }
+
   @Test func `several loops listen on one address`() async throws {
     try await onNewLoop { first in
       let listener = try Listener(loop: first, address: nowhere) { $0.close() }
