@@ -72,6 +72,9 @@ public final class TLSClientContext: Sendable {
     identity.map { TLSCertificateFacts(context, file: $0.certificateFile) }
   }
 
+  /// The bytes that the server would be offered; empty when it gave none.
+  func ticket(of server: String) -> [UInt8] { state.withLock { $0.sessions[server]?.bytes ?? [] } }
+
   /// Offers the server's last session, if it was made with the same context.
   func resume(_ ssl: OpaquePointer, server: String, _ context: TLSContext) {
     state.withLock { state in
@@ -98,5 +101,11 @@ public final class TLSClientContext: Sendable {
   let session: OpaquePointer
   init(_ session: OpaquePointer) { unsafe self.session = session }
   deinit { unsafe SSL_SESSION_free(session) }
+  var bytes: [UInt8] {
+    var start: UnsafePointer<UInt8>?
+    var count = 0
+    unsafe SSL_SESSION_get0_ticket(session, &start, &count)
+    return unsafe [UInt8](UnsafeBufferPointer(start: start, count: count))
+  }
   var isResumable: Bool { unsafe SSL_SESSION_is_resumable(session) == 1 }
 }

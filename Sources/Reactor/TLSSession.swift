@@ -1,12 +1,15 @@
 internal import Basics
 internal import COpenSSL
-internal import Glibc
 
 /// One TLS connection: an `SSL` object on a socket.
 ///
 /// Owner: its stream. `@safe`: the pointer lives as long as the object and never leaves it.
 @safe final class TLSSession {
   private let ssl: OpaquePointer
+  /// The socket as OpenSSL sees it; lives as long as `ssl`.
+  private let link: UnsafeMutablePointer<coatcheck_link>
+  /// How OpenSSL drives such sockets; made once, never changed.
+  nonisolated(unsafe) private static let linkMethod = unsafe coatcheck_link_method()
   private var isEstablished = false
   private var isBroken = false
   /// The last read can only go on when the socket takes bytes, and the other way round (key updates).
@@ -30,20 +33,26 @@ internal import Glibc
   init?(server: TLSServerContext, descriptor: Int32) {
     let certificates = server.certificates
     guard let ssl = unsafe certificates.makeSession() else { return nil }
-    unsafe self.ssl = ssl
+    guard let link = unsafe coatcheck_link_attach(ssl, Self.linkMethod, descriptor) else {
+      unsafe SSL_free(ssl)
+      return nil
+    }
+    unsafe (self.ssl, self.link) = (ssl, link)
     source = certificates
-    unsafe SSL_set_fd(ssl, descriptor)
     unsafe SSL_set_accept_state(ssl)
   }
 
   init?(client: TLSClientContext, descriptor: Int32, host: String, port: UInt16 = 443) {
     let context = client.context
     guard let ssl = unsafe SSL_new(context.pointer) else { return nil }
-    unsafe self.ssl = ssl
+    guard let link = unsafe coatcheck_link_attach(ssl, Self.linkMethod, descriptor) else {
+      unsafe SSL_free(ssl)
+      return nil
+    }
+    unsafe (self.ssl, self.link) = (ssl, link)
     source = context
     let memory = Memory(client: client, context: context, server: "\(host):\(port)")
     self.memory = memory
-    unsafe SSL_set_fd(ssl, descriptor)
     unsafe SSL_set_connect_state(ssl)
     if SocketAddress(host: host, port: 0) != nil {
       // An address is checked against the certificate's IP entries; SNI carries names only (RFC 6066 §3).
@@ -80,15 +89,31 @@ internal import Glibc
     return meant
   }
 
+  /// The socket has something to tell: reads go to it again, and what waits to be sent is.
+  func stirred(isEnding: Bool) {
+    unsafe link.pointee.may_have_bytes = 1
+    if isEnding { unsafe link.pointee.is_ending = 1 }
+    // A failure is met by the next read or write.
+    _ = unsafe coatcheck_link_flush(link)
+  }
+
+  /// Goes on with the handshake. What it writes goes out in one piece; a server's session tickets go with the first answer when the
+  /// request has come with the handshake's end.
   func handshake() -> Stream.HandshakeOutcome {
     if isEstablished { return .done }
     ERR_clear_error()
     let result = unsafe SSL_do_handshake(ssl)
-    if result == 1 {
+    let error = result == 1 ? SSL_ERROR_NONE : unsafe SSL_get_error(ssl, result)
+    let isAlone = unsafe result != 1 || memory != nil || SSL_has_pending(ssl) == 0
+    let isCut = unsafe isAlone && coatcheck_link_flush(link) < 0
+    switch error {
+    case _ where isCut && !TLSErrors.areQueued:
+      isBroken = true
+      return .failed(unsafe Syscalls.text(link.pointee.error))
+    case SSL_ERROR_NONE:
       isEstablished = true
+      unsafe link.pointee.is_gathering = 0
       return .done
-    }
-    switch unsafe SSL_get_error(ssl, result) {
     case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
     default:
       isBroken = true
@@ -103,12 +128,13 @@ internal import Glibc
 
   func read(into buffer: inout Buffer, max: Int) -> IOOutcome {
     readAwaitsRoom = false
+    guard mayRead else { return nothingToRead() }
     var outcome = IOOutcome.wouldBlock
     unsafe buffer.fill(atLeast: max) { space in
       let room = min(max, space.count)
       var total = 0
       // Records come one at a time: take what is there, up to the bound.
-      while total < room {
+      repeat {
         ERR_clear_error()
         let count = unsafe SSL_read(
           ssl, space.baseAddress?.advanced(by: total), Int32(clamping: room - total))
@@ -117,12 +143,21 @@ internal import Glibc
           break
         }
         total += Int(count)
-      }
+      } while total < room && mayRead
       // An end met after some bytes is told again by the next read.
       if total > 0 { outcome = .bytes(total) }
       return total
     }
-    return outcome
+    return outcome == .wouldBlock ? nothingToRead() : outcome
+  }
+
+  /// Whether a read could bring something: from the socket, or of what has been read from it.
+  private var mayRead: Bool { unsafe link.pointee.may_have_bytes != 0 || SSL_has_pending(ssl) != 0 }
+
+  /// Nothing comes that the tickets could go with.
+  private func nothingToRead() -> IOOutcome {
+    _ = unsafe coatcheck_link_flush(link)
+    return .wouldBlock
   }
 
   func write(from buffer: borrowing Buffer) -> IOOutcome {
@@ -155,6 +190,8 @@ internal import Glibc
   /// Reads nothing away but session tickets.
   func isQuiet() -> Bool {
     var byte: UInt8 = 0
+    // An event may be on its way.
+    unsafe link.pointee.may_have_bytes = 1
     ERR_clear_error()
     let count = unsafe SSL_peek(ssl, &byte, 1)
     guard count <= 0 else { return false }
@@ -172,9 +209,9 @@ internal import Glibc
       return .wouldBlock
     case SSL_ERROR_ZERO_RETURN: return .endOfStream
     default:
-      let code = Glibc.errno
       isBroken = true
-      failure = TLSErrors.drain() ?? (error == SSL_ERROR_SYSCALL && code != 0 ? Syscalls.text(code) : nil)
+      let code = unsafe link.pointee.error
+      failure = TLSErrors.drain() ?? (code != 0 ? Syscalls.text(code) : nil)
       return .failed(0)
     }
   }
@@ -182,6 +219,8 @@ internal import Glibc
 
 /// OpenSSL's error queue as text.
 enum TLSErrors {
+  static var areQueued: Bool { ERR_peek_error() != 0 }
+
   /// Empties the queue; the first entry is the cause.
   static func drain() -> String? {
     var first: String?

@@ -65,7 +65,8 @@ final class TLSTicketKeys: Sendable {
       let (key, isCurrent) = found
       guard unsafe coatcheck_set_ticket_keys(cipher, mac, key.encryption, key.authentication, iv, 0) == 1
       else { return -1 }
-      return isCurrent ? 1 : 2
+      // With TLS 1.3 clients use a ticket once (RFC 8446 §C.4): without a new one the next connection shakes hands in full.
+      return unsafe isCurrent && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2
     }
   }
 }

@@ -26,6 +26,8 @@ func shakeHands(_ a: End, _ b: End) async -> (Stream.HandshakeOutcome, Stream.Ha
     // An end that failed says nothing more; the other hears of it by its end.
     if case .failed = first { a.stream.close() }
     if case .failed = second { b.stream.close() }
+    // A stream looks at its socket again when it hears of it.
+    await Task.yield()
   }
   return (first, second)
 }
