@@ -6,6 +6,7 @@ BUILD=$ROOT/.build
 VENV=$BUILD/venv
 VENV_MCP1=$BUILD/venv-mcp1
 VENV_BENCH=$BUILD/venv-bench
+VENV_SSLYZE=$BUILD/venv-sslyze
 export PATH=$PATH:/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE=1
 

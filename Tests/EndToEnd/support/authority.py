@@ -27,20 +27,22 @@ class Authority:
         self.ca = directory / "ca.pem"
         self.ca.write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
-    def _sign(self, name, public_key, names, ca=False, days=30):
+    def _sign(self, name, public_key, names, ca=False, days=30, age=60):
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(public_key).serial_number(x509.random_serial_number())
-                   .not_valid_before(now - datetime.timedelta(days=60)).not_valid_after(now + datetime.timedelta(days=days))
+                   .not_valid_before(now - datetime.timedelta(days=age)).not_valid_after(now + datetime.timedelta(days=days))
                    .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True))
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def make(self, label: str, *hosts: str, days: int = 30, kind: str = "ec", chain: bool = False) -> tuple[x509.Certificate, bytes, bytes]:
-        """A certificate, and the PEM texts of it (with the authority's behind it if `chain`) and its key."""
+    def make(self, label: str, *hosts: str, days: int = 30, age: int = 60, kind: str = "ec", chain: bool = False) -> tuple[x509.Certificate, bytes, bytes]:
+        """A certificate, and the PEM texts of it (with the authority's behind it if `chain`) and its key.
+
+        Valid for `days`, and since `age` days."""
         key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ipaddress.ip_address(h)) if h[0].isdigit() else x509.DNSName(h) for h in hosts]
-        certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label)]), key.public_key(), names, days=days)
+        certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label)]), key.public_key(), names, days=days, age=age)
         text = certificate.public_bytes(Encoding.PEM) + (self.certificate.public_bytes(Encoding.PEM) if chain else b"")
         return certificate, text, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
