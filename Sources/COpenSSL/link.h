@@ -127,15 +127,27 @@ static inline int coatcheck_link_destroy(BIO *bio) {
   return 1;
 }
 
-// How such sockets are driven; once a process. NULL without memory.
-static inline BIO_METHOD *coatcheck_link_method(void) {
+// Where the one method of the process stands.
+static inline BIO_METHOD **coatcheck_link_method_place(void) {
+  static BIO_METHOD *method;
+  return &method;
+}
+
+static inline void coatcheck_link_make_method(void) {
   BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "link");
-  if (method == NULL) return NULL;
+  if (method == NULL) return;
   BIO_meth_set_write(method, coatcheck_link_write);
   BIO_meth_set_read(method, coatcheck_link_read);
   BIO_meth_set_ctrl(method, coatcheck_link_control);
   BIO_meth_set_destroy(method, coatcheck_link_destroy);
-  return method;
+  *coatcheck_link_method_place() = method;
+}
+
+// How OpenSSL drives such sockets: made once, by whichever thread comes first, and never changed. NULL without memory.
+static inline const BIO_METHOD *coatcheck_link_method(void) {
+  static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+  CRYPTO_THREAD_run_once(&once, coatcheck_link_make_method);
+  return *coatcheck_link_method_place();
 }
 
 // Puts a session on a socket, which stays the caller's. What is returned lives as long as the session; NULL without memory.

@@ -8,8 +8,6 @@ internal import COpenSSL
   private let ssl: OpaquePointer
   /// The socket as OpenSSL sees it; lives as long as `ssl`.
   private let link: UnsafeMutablePointer<coatcheck_link>
-  /// How OpenSSL drives such sockets; made once, never changed.
-  nonisolated(unsafe) private static let linkMethod = unsafe coatcheck_link_method()
   private var isEstablished = false
   private var isBroken = false
   /// The last read can only go on when the socket takes bytes, and the other way round (key updates).
@@ -33,7 +31,7 @@ internal import COpenSSL
   init?(server: TLSServerContext, descriptor: Int32) {
     let certificates = server.certificates
     guard let ssl = unsafe certificates.makeSession() else { return nil }
-    guard let link = unsafe coatcheck_link_attach(ssl, Self.linkMethod, descriptor) else {
+    guard let link = unsafe coatcheck_link_attach(ssl, coatcheck_link_method(), descriptor) else {
       unsafe SSL_free(ssl)
       return nil
     }
@@ -45,7 +43,7 @@ internal import COpenSSL
   init?(client: TLSClientContext, descriptor: Int32, host: String, port: UInt16 = 443) {
     let context = client.context
     guard let ssl = unsafe SSL_new(context.pointer) else { return nil }
-    guard let link = unsafe coatcheck_link_attach(ssl, Self.linkMethod, descriptor) else {
+    guard let link = unsafe coatcheck_link_attach(ssl, coatcheck_link_method(), descriptor) else {
       unsafe SSL_free(ssl)
       return nil
     }
