@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .recorder import CLOSE, HALF_CLOSE, RESET
-
 # Ways in which an answer ends for the client: whole and the connection stays, whole and closed, or visibly not whole.
 KEPT, CLOSED, CUT = "kept", "closed", "cut"
 

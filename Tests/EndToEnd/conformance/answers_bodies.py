@@ -1,6 +1,7 @@
 """Bodies of answers: framing, chunks, what is too short or too long, and answers without a body (RFC 9112 §6, §7)."""
 
-from .answer import CHUNKED, CLOSE, CLOSED, FINE, HALF_CLOSE, PLAIN, POISON, RESET, Answer, bad, cut, good, head, once
+from .answer import CHUNKED, CLOSED, FINE, PLAIN, POISON, Answer, bad, cut, good, head, once
+from .recorder import CLOSE, HALF_CLOSE, RESET
 
 END = b"0\r\n\r\n"
 LARGE = bytes(range(256)) * 1200

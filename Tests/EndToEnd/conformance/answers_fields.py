@@ -1,6 +1,7 @@
 """Fields of answers: syntax, limits, one hop's own, and those that an upstream may not set here (RFC 9110 §5, §7.6.1)."""
 
-from .answer import CLOSE, CLOSED, FINE, bad, good, head, once
+from .answer import CLOSED, FINE, bad, good, head, once
+from .recorder import CLOSE
 
 
 def with_line(line: bytes) -> bytes:

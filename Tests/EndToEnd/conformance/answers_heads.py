@@ -1,6 +1,7 @@
 """Interim answers and status lines (RFC 9112 §4, RFC 9110 §15.2)."""
 
-from .answer import CHUNKED, CLOSE, CLOSED, FINE, PLAIN, POISON, RESET, Answer, bad, good, head, once
+from .answer import CHUNKED, CLOSED, FINE, PLAIN, POISON, Answer, bad, good, head, once
+from .recorder import CLOSE, RESET
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"

@@ -1,6 +1,7 @@
 """Answers at the wrong time, answers to messages, and event streams: nobody gets what was meant for another."""
 
-from .answer import CHUNKED, CLOSE, CLOSED, FINE, HALF_CLOSE, POISON, RESET, Answer, bad, cut, good, head, once
+from .answer import CHUNKED, CLOSED, FINE, POISON, Answer, bad, cut, good, head, once
+from .recorder import CLOSE, HALF_CLOSE, RESET
 
 JSON = b"Content-Type: application/json\r\n"
 RESULT = b'{"jsonrpc":"2.0","id":7,"result":{"tools":[]}}'
