@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from sslyze import CertificateInfoExtraArgument, ScanCommandsExtraArguments, Scanner, ServerNetworkLocation, ServerScanRequest
+from sslyze import CertificateInfoExtraArgument, ScanCommand, ScanCommandsExtraArguments, Scanner, ServerNetworkLocation, ServerScanRequest
 from sslyze.mozilla_tls_profile.tls_config_checker import (
     SCAN_COMMANDS_NEEDED_BY_MOZILLA_CHECKER,
     MozillaTlsConfiguration,
@@ -27,7 +27,7 @@ def main(ca: str, *targets: str) -> None:
     scanner.queue_scans([
         ServerScanRequest(
             server_location=ServerNetworkLocation(hostname="localhost", ip_address="127.0.0.1", port=port),
-            scan_commands=SCAN_COMMANDS_NEEDED_BY_MOZILLA_CHECKER | {"session_resumption", "tls_1_3_early_data", "http_headers"},
+            scan_commands=SCAN_COMMANDS_NEEDED_BY_MOZILLA_CHECKER | {ScanCommand.SESSION_RESUMPTION, ScanCommand.TLS_1_3_EARLY_DATA, ScanCommand.HTTP_HEADERS},
             scan_commands_extra_arguments=ScanCommandsExtraArguments(certificate_info=CertificateInfoExtraArgument(custom_ca_file=Path(ca))))
         for port in profiles])
     found = {}
