@@ -13,7 +13,7 @@ struct coatcheck_link {
   int descriptor;
   // errno of the failure that broke it; 0: none.
   int error;
-  // A read could bring something. Whoever hears of an event sets it.
+  // A read could bring something. Whoever hears of an event sets it; the first event tells of what came before.
   unsigned char may_have_bytes;
   // The end of the stream was announced: no event follows.
   unsigned char is_ending;
@@ -159,7 +159,6 @@ static inline struct coatcheck_link *coatcheck_link_attach(SSL *ssl, const BIO_M
     return NULL;
   }
   link->descriptor = descriptor;
-  link->may_have_bytes = 1;
   link->is_gathering = 1;
   BIO_set_data(bio, link);
   BIO_set_init(bio, 1);

@@ -26,6 +26,8 @@ static inline void coatcheck_set_server_options(SSL_CTX *context) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // Without the large and slow groups, with which a client could keep a server busy.
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  // A client that uses a ticket once has one for each connection it had (RFC 8446 section C.4); each resumption brings the next.
+  SSL_CTX_set_num_tickets(context, 1);
   // Tickets are all: a table of sessions here would take memory and be lost with every renewal.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }

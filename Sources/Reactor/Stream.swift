@@ -71,7 +71,7 @@ public final class Stream: Pollable {
   public func ready(_ events: PollEvents) {
     mayHaveBytes = true
     if !events.isDisjoint(with: .ending) { isEnding = true }
-    tls?.stirred(isEnding: isEnding)
+    tls?.stirred(events)
     guard let handler else { return }
     handler.ready(tls?.translated(events) ?? events)
   }

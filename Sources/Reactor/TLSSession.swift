@@ -9,6 +9,8 @@ internal import COpenSSL
   /// The socket as OpenSSL sees it; lives as long as `ssl`.
   private let link: UnsafeMutablePointer<coatcheck_link>
   private var isEstablished = false
+  /// The handshake goes on when bytes come; a server's begins so.
+  private var awaitsPeer = false
   private var isBroken = false
   /// The last read can only go on when the socket takes bytes, and the other way round (key updates).
   private var readAwaitsRoom = false
@@ -38,6 +40,7 @@ internal import COpenSSL
     unsafe (self.ssl, self.link) = (ssl, link)
     source = certificates
     unsafe SSL_set_accept_state(ssl)
+    awaitsPeer = true
   }
 
   init?(client: TLSClientContext, descriptor: Int32, host: String, port: UInt16 = 443) {
@@ -88,9 +91,11 @@ internal import COpenSSL
   }
 
   /// The socket has something to tell: reads go to it again, and what waits to be sent is.
-  func stirred(isEnding: Bool) {
-    unsafe link.pointee.may_have_bytes = 1
-    if isEnding { unsafe link.pointee.is_ending = 1 }
+  func stirred(_ events: PollEvents) {
+    if events.contains(.readable) { unsafe link.pointee.may_have_bytes = 1 }
+    if !events.isDisjoint(with: .ending) {
+      unsafe (link.pointee.may_have_bytes, link.pointee.is_ending) = (1, 1)
+    }
     // A failure is met by the next read or write.
     _ = unsafe coatcheck_link_flush(link)
   }
@@ -99,9 +104,11 @@ internal import COpenSSL
   /// request has come with the handshake's end.
   func handshake() -> Stream.HandshakeOutcome {
     if isEstablished { return .done }
+    if awaitsPeer, !mayRead { return .wouldBlock }
     ERR_clear_error()
     let result = unsafe SSL_do_handshake(ssl)
     let error = result == 1 ? SSL_ERROR_NONE : unsafe SSL_get_error(ssl, result)
+    awaitsPeer = error == SSL_ERROR_WANT_READ
     let isAlone = unsafe result != 1 || memory != nil || SSL_has_pending(ssl) == 0
     let isCut = unsafe isAlone && coatcheck_link_flush(link) < 0
     switch error {
