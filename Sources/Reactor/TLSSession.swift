@@ -118,6 +118,8 @@ internal import COpenSSL
     case SSL_ERROR_NONE:
       isEstablished = true
       unsafe link.pointee.is_gathering = 0
+      // The block that the handshake was read into; reads give theirs back when it is empty (SSL_MODE_RELEASE_BUFFERS).
+      if unsafe SSL_has_pending(ssl) == 0 { unsafe SSL_free_buffers(ssl) }
       return .done
     case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
     default:
