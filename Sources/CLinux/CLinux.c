@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include "CLinux.h"
 #include <sys/epoll.h>
 #include <string.h>
@@ -56,4 +57,14 @@ int coatcheck_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int coatcheck_accept(int listener, struct sockaddr *address, socklen_t *length) {
   return accept4(listener, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+// A descriptor below 3 that is closed at the start would be the next one that is opened: an epoll, a socket or a file would then get
+// what is written for the log. Before main, because the runtime opens descriptors of its own.
+__attribute__((constructor)) static void keep_standard_descriptors(void) {
+  for (int descriptor = 0; descriptor < 3; descriptor++) {
+    if (fcntl(descriptor, F_GETFD) != -1) continue;
+    // The lowest free number is this one: those below it are open by now.
+    if (open("/dev/null", O_RDWR) != descriptor) return;
+  }
 }
