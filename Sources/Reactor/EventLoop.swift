@@ -64,7 +64,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   public init(name: String) {
     self.name = name
     queue = DispatchQueue(label: "coatcheck.loop.\(name)")
-    Syscalls.ignoreBrokenPipes()
+    Syscalls.ignoreWriteSignals()
     poll = Syscalls.makePoll()
     wakeup = Syscalls.makeWakeup()
     precondition(poll >= 0 && wakeup >= 0, "no descriptors left for an event loop")

@@ -5,7 +5,7 @@
 /// Owner: shared. Lives as long as the signal shall be heard; the default action stays off after it.
 public final class SignalSource: Sendable {
   /// The signals a server cares for.
-  public enum Signal: Sendable, CaseIterable { case terminate, interrupt, hangUp }
+  public enum Signal: Sendable, CaseIterable { case terminate, interrupt, hangUp, user1, user2 }
 
   private let source: any DispatchSourceSignal
 
@@ -18,4 +18,7 @@ public final class SignalSource: Sendable {
   }
 
   deinit { source.cancel() }
+
+  /// Lets a signal that means nothing pass without effect: by default each of these ends the process at once.
+  public static func ignore(_ kind: Signal) { _ = Syscalls.ignore(kind) }
 }

@@ -19,8 +19,11 @@ enum Syscalls {
   /// Compared, never used as a handle.
   static func threadID() -> UInt { UInt(pthread_self()) }
 
-  /// Writing to a closed connection must be an error, not a signal.
-  static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+  /// Writing to a closed connection, or beyond the size that a file may have, must be an error, not a signal.
+  static func ignoreWriteSignals() {
+    _ = signal(SIGPIPE, SIG_IGN)
+    _ = signal(SIGXFSZ, SIG_IGN)
+  }
 
   /// Switches the default action off. - Returns: the signal's number.
   static func ignore(_ kind: SignalSource.Signal) -> Int32 {
@@ -29,6 +32,8 @@ enum Syscalls {
       case .terminate: SIGTERM
       case .interrupt: SIGINT
       case .hangUp: SIGHUP
+      case .user1: SIGUSR1
+      case .user2: SIGUSR2
       }
     _ = signal(number, SIG_IGN)
     return number
