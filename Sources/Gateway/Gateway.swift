@@ -110,17 +110,15 @@ public final class Gateway: Sendable {
     let (data, loops, admin, tasks) = running.withLock {
       ($0.data, $0.loops, $0.admin, [$0.maintenance, $0.watch].compactMap { $0 })
     }
-    for task in tasks {
-      task.cancel()
-      await task.value
-    }
-    await stopParts.withLock { $0 }?.control.endWaiting()
+    for task in tasks { task.cancel() }
+    await stopParts.withLock { $0 }?.control.stopping()
     await withTaskGroup(of: Void.self) { group in
       for bound in data {
         group.addTask { await Gateway.drain(bound, grace: self.configuration.timeouts.drain) }
       }
     }
     if let admin { await onLoopQuietly(admin.loop) { admin.value.stop() } }
+    for task in tasks { await task.value }
     if let parts = stopParts.withLock({ $0 }) {
       await parts.control.authority.shutdown()
       await parts.control.store.close()

@@ -113,8 +113,9 @@ extension ControlPlane {
     if pagesWaiting[key]?.isEmpty == true { pagesWaiting[key] = nil }
   }
 
-  /// Pages that wait are told how things stand: this process ends.
-  func endWaiting() {
+  /// This process ends: readiness says so, and pages that wait are told how things stand.
+  func stopping() {
+    isStopping = true
     for (key, waiters) in pagesWaiting { for id in waiters.keys { stopWaiting(key, id) } }
   }
 

@@ -7,6 +7,7 @@ internal import Sessions
 extension ControlPlane {
   /// Ready: the store answers and the provider's metadata is known.
   func readiness() async -> (Int, String) {
+    if isStopping { return (503, "stopping\n") }
     do { try await store.ping() } catch { return (503, "session store: not available\n") }
     do { _ = try await provider.metadata() } catch { return (503, "provider: metadata not available\n") }
     return (200, "ready\n")

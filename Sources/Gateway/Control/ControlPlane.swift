@@ -32,6 +32,8 @@ actor ControlPlane {
   /// Pages that wait for the answer to a question.
   var pagesWaiting: [TicketHash: [UInt64: CheckedContinuation<Void, Never>]] = [:]
   var lastWaiter: UInt64 = 0
+  /// The process finishes what is under way and takes nothing new.
+  var isStopping = false
   var attempts: AttemptRate
   /// Asked when a scrape is answered.
   let logLinesDropped: @Sendable () -> UInt64
