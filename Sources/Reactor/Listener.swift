@@ -6,6 +6,8 @@ internal import Basics
 public final class Listener: Pollable {
   /// Connections taken in one turn, so that the open ones get theirs.
   private static let acceptsPerTurn = 64
+  /// Connections taken at the end: more than the kernel holds by default, and a bound against clients that connect without end.
+  private static let mostWaiting = 4096
   /// How long nothing is accepted after descriptors ran out: long enough not to spin, short enough not to be felt.
   private static let recovery = Duration.milliseconds(100)
 
@@ -73,6 +75,17 @@ public final class Listener: Pollable {
   public func resume() {
     isPaused = false
     watch()
+  }
+
+  /// Takes what is in the kernel's queue now, so that ``close()`` resets nobody who is connected already; nothing while paused.
+  public func acceptWaiting() {
+    var taken = 0
+    while isWatching, taken < Listener.mostWaiting,
+      case .connection(let socket, let peer) = Syscalls.accept(descriptor)
+    {
+      serve(socket, peer)
+      taken += 1
+    }
   }
 
   /// Stops listening. Connections in the kernel's queue are reset.

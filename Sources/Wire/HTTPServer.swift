@@ -77,11 +77,13 @@ public final class HTTPServer {
     }
   }
 
-  /// Stops accepting, lets every exchange come to its end, and closes each connection after it. Streams marked
+  /// Takes the connections that wait for it, stops accepting, lets every exchange come to its end, and closes each
+  /// connection after it; one without a request after ``ServerTimeouts/lastRequest``. Streams marked
   /// ``Exchange/endsOnDrain`` end at once. After `grace` the other streams are ended properly and what remains is cut
   /// off. ``onDrained`` follows when the last connection is gone.
   public func drain(grace: Duration) {
     guard !isDraining else { return }
+    listener?.acceptWaiting()
     drains = true
     listener?.close()
     listener = nil

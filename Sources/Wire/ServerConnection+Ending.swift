@@ -39,7 +39,7 @@ extension ServerConnection {
     if headHasBegun {
       readTimer.arm(after: server.timeouts.head)
     } else if server.isDraining {
-      close()
+      awaitLastRequest(server)
     } else {
       if x.requestBytes.allocatedBytes > Exchange.keptBytes { x.requestBytes.releaseStorage() }
       if out.allocatedBytes > Exchange.largeOutBytes { out.releaseStorage() }
@@ -128,11 +128,18 @@ extension ServerConnection {
     }
   }
 
-  /// The server drains: an idle connection closes now, a stream that waits for nothing ends.
+  /// The server drains: an idle connection closes unless a request is on its way, a stream that waits for nothing ends.
   func drain() {
-    guard link == .open || link == .handshaking else { return }
-    if !isInExchange, input == .head, !headHasBegun { return close() }
+    guard link == .open, let server else { return }
+    if !isInExchange, input == .head, !headHasBegun { return awaitLastRequest(server) }
     if exchange.endsOnDrain { endStreams() }
+  }
+
+  /// A client that was not told of the end may have sent its next request already.
+  private func awaitLastRequest(_ server: HTTPServer) {
+    releaseStorage()
+    isTrimmed = true
+    readTimer.arm(after: min(server.timeouts.idle, server.timeouts.lastRequest))
   }
 
   /// Streams end properly, everything else is cut off.

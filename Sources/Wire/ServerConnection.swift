@@ -136,7 +136,9 @@ final class ServerConnection: Pollable {
     case .done:
       link = .open
       exchange.serverName = stream.serverName
-      if let server { readTimer.arm(after: server.timeouts.idle) }
+      if let server {
+        readTimer.arm(after: server.isDraining ? server.timeouts.lastRequest : server.timeouts.idle)
+      }
     case .wouldBlock: break
     case .failed: close()
     }

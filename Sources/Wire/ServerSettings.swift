@@ -39,6 +39,10 @@ public struct ServerTimeouts: Sendable {
   /// How long a closing connection waits for the client to close too, so that it can read its answer.
   public var linger: Duration = .seconds(2)
 
+  /// How long a connection without a request stays open when the server begins to drain: its client may have sent one
+  /// that is still on its way. That one is answered, as the last.
+  public var lastRequest: Duration = .milliseconds(500)
+
   /// All defaults.
   public init() {}
 }

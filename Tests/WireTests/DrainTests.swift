@@ -14,7 +14,7 @@ import Testing
     }
   }
 
-  @Test func `idle connections close at once, an exchange is finished first`() throws {
+  @Test func `idle connections close soon, an exchange is finished first`() throws {
     let (go, seen) = (Journal(), Journal())
     try withRig(upstream: { connection in
       connection.serve { _ in
@@ -36,6 +36,37 @@ import Testing
       #expect(busy.endsCleanly())
       busy.socket.shutdownBoth()
       #expect(rig.journal.waits(for: "drained"))
+    }
+  }
+
+  @Test func `a request that crosses a drain is answered, as the last of its connection`() throws {
+    var timeouts = ServerTimeouts()
+    timeouts.lastRequest = .seconds(RawSocket.patience)
+    try withRig(timeouts: timeouts, upstream: echo) { rig in
+      let (kept, fresh) = (rig.client(), rig.client())
+      kept.socket.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+      #expect(kept.message()?.field("Connection") == nil)
+      drain(rig, grace: .seconds(60))
+      for client in [kept, fresh] {
+        client.socket.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(client.message()?.field("Connection") == "close")
+        #expect(client.endsCleanly())
+        client.socket.shutdownBoth()
+      }
+      #expect(rig.journal.waits(for: "drained"))
+    }
+  }
+
+  @Test func `connections that nobody has accepted yet are served`() throws {
+    try withRig(upstream: echo) { rig in
+      // The loop is busy while they connect, and drains before it looks.
+      let sockets = rig.with { server, _ in
+        let sockets = (0..<30).map { _ in RawSocket.connect(port: rig.port) }
+        for socket in sockets { socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") }
+        server.drain(grace: .seconds(60))
+        return sockets
+      }
+      for socket in sockets { #expect(MessageReader(socket).message()?.field("Connection") == "close") }
     }
   }
 
