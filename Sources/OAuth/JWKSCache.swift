@@ -14,6 +14,7 @@ actor JWKSCache {
   private var lastMiss: Timestamp?
 
   private static let missInterval = Duration.seconds(300)
+  private static let pauseAfterFailure = Duration.seconds(5)
 
   init(
     executor: any SerialExecutor, clock: @escaping WallClock,
@@ -37,6 +38,10 @@ actor JWKSCache {
       return await document.settled() ?? []
     }
     lastMiss = now
-    return try await document.refreshed()
+    do { return try await document.refreshed() } catch {
+      // The new key is still not known: the next token with it may ask again soon.
+      lastMiss = now - Self.missInterval + Self.pauseAfterFailure
+      throw error
+    }
   }
 }

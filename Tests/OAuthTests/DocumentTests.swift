@@ -205,6 +205,23 @@ import Testing
     #expect(error == .transport(TransportError(.connect), .keys) && error?.isTransient == true)
   }
 
+  @Test func `a new key whose fetch failed is asked for again after five seconds, not five minutes`()
+    async throws
+  {
+    let world = try World()
+    #expect(await world.judge(try await token(world, kid: "k1")).error == nil)
+    world.transport.script("/jwks", .failure(TransportError(.connect)))
+    let fresh = try await token(world, kid: "k2", pem: TestPEM.otherRSA)
+    for _ in 0..<20 { #expect(await world.judge(fresh).error != nil) }
+    #expect(world.transport.count("/jwks") == 2)
+    world.transport.script(
+      "/jwks", TokenMint.keySet(try TokenMint.rsaJWK("k1"), try TokenMint.rsaJWK("k2", pem: TestPEM.otherRSA))
+    )
+    world.clock.advance(by: .seconds(6))
+    #expect(await world.judge(fresh).error == nil)
+    #expect(world.transport.count("/jwks") == 3)
+  }
+
   @Test func `a key that left the set is not trusted after the next fetch`() async throws {
     let world = try World()
     #expect(await world.judge(try await token(world, kid: "k1")).error == nil)
