@@ -60,9 +60,9 @@ struct ProviderRefresher: TokenRefresher {
           idToken: idToken, expecting: IDTokenExpectation(nonce: nil))
         grant.idToken = idToken
         grant.user = slots.user(of: claims)
-      } catch  where error.isTransient {
-        // The keys cannot be had at the moment. The tokens came over TLS from the token endpoint itself, and the old refresh
-        // token may be spent: they are kept, the ID token is not.
+      } catch  where error.isTransient || error.isOfClocks {
+        // The keys cannot be had at the moment, or a clock is wrong. The tokens came over TLS from the token endpoint itself, and the
+        // old refresh token may be spent: they are kept, the ID token is not.
         log.refreshFailed("ID token of a refresh not checked: \(error)")
       }
     }

@@ -49,6 +49,14 @@ public enum OAuthError: Error, Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// Whether an ID token was refused for its times alone, which a wrong clock, here or there, causes.
+  public var isOfClocks: Bool {
+    switch self {
+    case .idToken(.expired), .idToken(.notYetValid), .idToken(.issuedInFuture): true
+    default: false
+    }
+  }
+
   /// How long the provider asked to wait.
   public var retryAfter: Duration? {
     if case .tokenEndpoint(let error) = self { error.retryAfter } else { nil }
