@@ -220,7 +220,7 @@ extension ControlPlane {
     switch need.kind {
     case .transient(let retryAfter):
       let answer = DenialAnswer(
-        .providerUnavailable(retryAfter: retryAfter.map { Int($0.components.seconds) }))
+        .providerUnavailable(retryAfter: retryAfter.map(Self.wholeSeconds)))
       return problem(answer.status, answer.title, answer.explanation, request, retry: nil)
         .adding("Retry-After", String(answer.retryAfter ?? 5))
     case .adminConsent, .blocked:

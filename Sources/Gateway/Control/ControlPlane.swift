@@ -165,9 +165,14 @@ actor ControlPlane {
     case .needsSignIn, .rejectedAgain: .noOtherToken
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))
     case .transient(let retryAfter, _):
-      .unavailable(retryAfter: retryAfter.map { Int($0.components.seconds) })
+      .unavailable(retryAfter: retryAfter.map(Self.wholeSeconds))
     case .misconfigured: .misconfigured
     }
+  }
+
+  /// `Retry-After` knows whole seconds: what is left of one is rounded up, since zero would mean at once.
+  static func wholeSeconds(_ wait: Duration) -> Int {
+    max(1, Int(clamping: (wait.milliseconds + 999) / 1000))
   }
 
   /// Ends a session here, in the store and on every data loop; returns when no loop knows it any more.
