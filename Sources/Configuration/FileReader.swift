@@ -45,15 +45,15 @@ public enum FileReader {
   /// Why no file can be made in `directory`; nil when one can.
   static func problem(directory: String) -> Failure? {
     let directory = directory.isEmpty ? "." : directory
-    guard unsafe access(directory, W_OK | X_OK) == 0 else { return failure(errno) }
+    guard unsafe access(directory, W_OK | X_OK) == 0 else { return failure(errno, "cannot be written to") }
     var status = stat()
     guard unsafe stat(directory, &status) == 0 else { return failure(errno) }
     let isDirectory = status.st_mode & S_IFMT == S_IFDIR
     return isDirectory ? nil : Failure(message: "is not a directory", isMissing: false)
   }
 
-  private static func failure(_ code: Int32) -> Failure {
+  private static func failure(_ code: Int32, _ what: String = "cannot be read") -> Failure {
     if code == ENOENT { return Failure(message: "does not exist", isMissing: true) }
-    return Failure(message: "cannot be read: \(unsafe String(cString: strerror(code)))", isMissing: false)
+    return Failure(message: "\(what): \(unsafe String(cString: strerror(code)))", isMissing: false)
   }
 }
