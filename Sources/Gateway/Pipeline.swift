@@ -118,7 +118,8 @@ extension DataLoop: ExchangeHandler {
       return askForSession(x, call, ticket)
     }
     entry.lastSeen = now
-    if now >= entry.lastReported + policy.touchInterval {
+    // A clock that was set back counts as time passed.
+    if now >= entry.lastReported + policy.touchInterval || now < entry.lastReported {
       entry.lastReported = now
       let hash = entry.snapshot.hash
       tellControl { control in await control.authority.touch(hash, at: now) }
@@ -152,8 +153,9 @@ extension DataLoop: ExchangeHandler {
     guard let slot = route.credentialSlot, let entry = call.session else { return forward(x, call, route) }
     let now = Timestamp.now()
     if let credential = entry.snapshot.credentials[slot], now < credential.expiry {
-      if now >= credential.softExpiry, now >= entry.nextRefreshAsk {
-        entry.nextRefreshAsk = now + .seconds(5)
+      if now >= credential.softExpiry, now >= entry.lastRefreshAsk + .seconds(5) || now < entry.lastRefreshAsk
+      {
+        entry.lastRefreshAsk = now
         let hash = entry.snapshot.hash
         tellControl { control in _ = await control.token(for: hash, slot: slot, rejected: nil) }
       }

@@ -16,8 +16,8 @@ struct SessionCache {
     /// A ticket that was replaced at a step-up is asked for anew from here on: how long it still leads to its session is the control
     /// loop's to say.
     let recheckAt: Timestamp?
-    /// When the control loop may be asked again to refresh ahead of time.
-    var nextRefreshAsk = Timestamp(milliseconds: 0)
+    /// When the control loop was last asked to refresh ahead of time.
+    var lastRefreshAsk = Timestamp(milliseconds: 0)
 
     init(snapshot: SessionSnapshot, lastSeen: Timestamp, recheckAt: Timestamp?) {
       self.snapshot = snapshot

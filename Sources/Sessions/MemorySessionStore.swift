@@ -86,6 +86,11 @@ public actor MemorySessionStore: SessionStore {
   {
     try checkOpen()
     sessions = sessions.filter { $0.value.createdAt > createdBefore && $0.value.lastSeenAt > seenBefore }
+    for (hash, session) in sessions
+    where max(session.createdAt, session.lastSeenAt) > now + Session.clockTolerance {
+      sessions[hash]?.began(noLaterThan: now)
+      sessions[hash]?.lastSeenAt = min(session.lastSeenAt, now)
+    }
     for (key, record) in records where record.expiresAt <= now { remove(key) }
   }
 

@@ -55,14 +55,17 @@ public final class SQLiteSessionStore: SessionStore {
     try await transaction { [sealer] db in
       guard
         let row = try Row.fetchOne(
-          db, sql: "SELECT seen_at, sealed FROM sessions WHERE hash = ?", arguments: [hash.data])
+          db, sql: "SELECT seen_at, sealed, created_at FROM sessions WHERE hash = ?", arguments: [hash.data])
       else { return nil }
       let seenAt: Int64 = row[0]
       let sealed: Data = row[1]
+      let createdAt: Int64 = row[2]
       let envelope = Array(sealed)
       let place = SealPlace.session(hash)
       let record = try sealer.open(envelope, for: place)
-      let session = try Session(record: record, hash: hash, lastSeenAt: Timestamp(milliseconds: seenAt))
+      var session = try Session(record: record, hash: hash, lastSeenAt: Timestamp(milliseconds: seenAt))
+      // A sweep may have taken the column back; the sealed record stays as it was.
+      session.began(noLaterThan: Timestamp(milliseconds: createdAt))
       if !sealer.isCurrent(envelope) {
         // The key has changed since: seal again while it is at hand, so that the old key can be retired.
         try db.execute(
@@ -145,6 +148,13 @@ public final class SQLiteSessionStore: SessionStore {
       try db.execute(
         sql: "DELETE FROM sessions WHERE created_at <= ? OR seen_at <= ?",
         arguments: [createdBefore.milliseconds, seenBefore.milliseconds])
+      let limit = (now + Session.clockTolerance).milliseconds
+      try db.execute(
+        sql: """
+          UPDATE sessions SET created_at = min(created_at, ?), seen_at = min(seen_at, ?)
+          WHERE created_at > ? OR seen_at > ?
+          """,
+        arguments: [now.milliseconds, now.milliseconds, limit, limit])
       try db.execute(sql: "DELETE FROM records WHERE expires_at <= ?", arguments: [now.milliseconds])
     }
   }

@@ -21,7 +21,7 @@ public struct Session: Sendable {
   /// What pages may show.
   public var profile: UserProfile
   /// When it began. The absolute timeout counts from here.
-  public let createdAt: Timestamp
+  public private(set) var createdAt: Timestamp
   /// When it was last used. The idle timeout counts from here.
   public var lastSeenAt: Timestamp
   /// When the user last proved who they are (`auth_time`), if the provider said so.
@@ -72,6 +72,34 @@ public struct Session: Sendable {
     self.state = state
     self.generation = generation
   }
+}
+
+// A wall clock may be set back.
+extension Session {
+  /// Clocks that differ by less are one and the same: processes that share a store, small corrections.
+  static let clockTolerance = Duration.seconds(60)
+
+  /// Whether it has times that are still to come: then the clock was set back since.
+  func isAhead(of now: Timestamp) -> Bool {
+    let limit = now + Self.clockTolerance
+    return createdAt > limit || lastSeenAt > limit || tokens.values.contains { $0.issuedAt > limit }
+  }
+
+  /// Lets what is ahead of the clock begin now, so that it does not live longer by the time the clock was set back. A token's age is
+  /// not known then: it keeps its life, and is refreshed at the next opportunity.
+  mutating func takeBack(to now: Timestamp) {
+    createdAt = min(createdAt, now)
+    lastSeenAt = min(lastSeenAt, now)
+    for (resource, token) in tokens where token.issuedAt > now {
+      let ahead = token.issuedAt - now
+      tokens[resource] = AccessToken(
+        secret: token.secret, scopes: token.scopes, issuedAt: now, softExpiry: now,
+        hardExpiry: token.hardExpiry - ahead, expiresAt: token.expiresAt - ahead)
+    }
+  }
+
+  /// The earlier of the known beginnings counts.
+  mutating func began(noLaterThan time: Timestamp) { createdAt = min(createdAt, time) }
 }
 
 /// How long sessions live.

@@ -80,6 +80,8 @@ extension SessionAuthority {
     }
     guard var session = loaded, !removals.contains(where: { $0.covers(session) }) else { return .unknown }
     if let seen = touches[hash] { session.lastSeenAt = max(session.lastSeenAt, seen) }
+    let now = clock()
+    if session.isAhead(of: now) { session.takeBack(to: now) }
     let entry = SessionEntry(session: session, storedGeneration: session.generation)
     entries.insert(entry, for: hash)
     makeRoom(needed: entry)

@@ -33,12 +33,16 @@ extension SessionAuthority {
     await saveUnsaved()
     let areTouchesStored = await flushTouches()
     let now = clock()
-    for entry in Array(entries.values) where policy.isOver(entry.session, at: now) {
-      finish(entry, .timedOut)
+    for entry in Array(entries.values) {
+      if entry.session.isAhead(of: now) {
+        entry.session.takeBack(to: now)
+        events.changed(.updated(entry.session))
+      }
+      if policy.isOver(entry.session, at: now) { finish(entry, .timedOut) }
     }
     overlaps = overlaps.filter { $0.value.until > now }
     await sweepNotes(now: now)
-    guard areTouchesStored, lastSweep.map({ now - $0 >= Self.sweepInterval }) ?? true else { return }
+    guard areTouchesStored, isDue(lastSweep, every: Self.sweepInterval, now) else { return }
     do {
       try await store.sweep(
         createdBefore: now - policy.absoluteTimeout, seenBefore: now - policy.idleTimeout - Self.sweepDelay,
@@ -49,8 +53,13 @@ extension SessionAuthority {
     }
   }
 
+  /// A clock that was set back counts as time passed.
+  private func isDue(_ last: Timestamp?, every interval: Duration, _ now: Timestamp) -> Bool {
+    last.map { now < $0 || now - $0 >= interval } ?? true
+  }
+
   private func sweepNotes(now: Timestamp) async {
-    guard lastNoteSweep.map({ now - $0 >= Self.noteSweepInterval }) ?? true else { return }
+    guard isDue(lastNoteSweep, every: Self.noteSweepInterval, now) else { return }
     do {
       try await store.sweepNotes(updatedBefore: now - policy.noteLifetime)
       lastNoteSweep = now

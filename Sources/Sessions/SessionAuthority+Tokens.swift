@@ -45,7 +45,7 @@ extension SessionAuthority {
       return fallback.map { .token($0, session) } ?? .needsSignIn(session)
     }
     let outcome: TokenOutcome
-    if entry.flights[key] == nil, let trouble = entry.troubles[key], trouble.until > now {
+    if entry.flights[key] == nil, let trouble = entry.troubles[key], isInForce(trouble, now: now) {
       outcome = remembered(trouble, session, now: now)
     } else {
       outcome = await flight(entry, key, rejected: rejected).value
@@ -64,7 +64,12 @@ extension SessionAuthority {
   }
 
   private func isHeldBack(_ entry: SessionEntry, _ key: SessionEntry.FlightKey, now: Timestamp) -> Bool {
-    entry.troubles[key].map { $0.until > now } ?? false
+    entry.troubles[key].map { isInForce($0, now: now) } ?? false
+  }
+
+  /// Nothing is remembered for longer than ``maxPause``: what seems to be, was noted before the clock was set back.
+  private func isInForce(_ trouble: SessionEntry.Trouble, now: Timestamp) -> Bool {
+    trouble.until > now && trouble.until - now <= Self.maxPause
   }
 
   private func remembered(_ trouble: SessionEntry.Trouble, _ session: Session, now: Timestamp) -> TokenOutcome

@@ -34,7 +34,8 @@ public protocol SessionStore: Sendable {
   /// generation.
   func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError)
 
-  /// Removes sessions that began or were used too long ago, and records that expired.
+  /// Removes sessions that began or were used too long ago, and records that expired. Sessions that began or were used at a time
+  /// that is still to come did so now: the clock was set back.
   func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
 
   /// Keeps a record until it is taken. At the store's limit of records of this kind, those that expire first
@@ -75,7 +76,7 @@ public protocol SessionStore: Sendable {
   /// Number of sessions.
   func count() async throws(StoreError) -> Int
 
-  /// Whether the store answers, for the readiness check.
+  /// Whether the store answers and takes what is written, for the readiness check.
   func ping() async throws(StoreError)
 
   /// Finishes what is being written and lets go of the file. Every later call throws.

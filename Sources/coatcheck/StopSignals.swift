@@ -1,8 +1,8 @@
 internal import Glibc
 internal import Reactor
 
-/// SIGTERM and SIGINT: the first asks for an orderly end, the second for an immediate one. SIGHUP, SIGUSR1 and SIGUSR2 have no meaning
-/// here and no effect.
+/// SIGTERM and SIGINT: the first asks for an orderly end, the second for an immediate one. SIGUSR1 and SIGUSR2 have no meaning here
+/// and no effect.
 final class StopSignals: Sendable {
   private struct State {
     var count = 0
@@ -14,7 +14,7 @@ final class StopSignals: Sendable {
   private let sources = Locked<[SignalSource]>([])
 
   init() {
-    for signal in [SignalSource.Signal.hangUp, .user1, .user2] { SignalSource.ignore(signal) }
+    for signal in [SignalSource.Signal.user1, .user2] { SignalSource.ignore(signal) }
     for signal in [SignalSource.Signal.terminate, .interrupt] {
       let source = SignalSource(signal) { [weak self] in self?.arrived() }
       sources.withLock { $0.append(source) }

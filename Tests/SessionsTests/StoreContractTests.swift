@@ -157,6 +157,23 @@ import Testing
   }
 
   @Test(arguments: Kind.allCases)
+  func `a sweep lets sessions from the future begin now, for good`(kind: Kind) async throws {
+    let subject = try await Subject(kind)
+    let now = subject.clock.now
+    let ahead = Session.sample(now: now + .seconds(86_400))
+    let close = Session.sample(now: now + .seconds(59))
+    for session in [ahead, close] { try await subject.store.insert(session, removing: nil) }
+    try await subject.store.sweep(createdBefore: now - .seconds(1), seenBefore: now - .seconds(1), now: now)
+    var taken = try #require(try await subject.store.load(ahead.hash))
+    #expect(taken.createdAt == now && taken.lastSeenAt == now)
+    expectSame(try await subject.store.load(close.hash), close)
+    // A save does not undo it.
+    taken.generation = 2
+    try await subject.store.save(taken, replacing: 1)
+    #expect(try await subject.store.load(ahead.hash)?.createdAt == now)
+  }
+
+  @Test(arguments: Kind.allCases)
   func `hands a record out once, of its kind only`(kind: Kind) async throws {
     let subject = try await Subject(kind)
     let now = subject.clock.now
