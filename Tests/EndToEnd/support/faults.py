@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Awaitable, Callable
 
 from processes import wait_until
+from proxy import Proxy
 
 from . import http
 from .http import ConnectionEnded
-from .server import Background
+from .provider import TOKEN_EXCHANGE, FakeProvider
+from .server import Answer, Background, Request, Wire
 from .upstream import event
-from .visitor import Visitor, tool_call
+from .visitor import Visitor, error_of, tool_call
 
 
 class Wound:
@@ -36,7 +38,7 @@ class Wound:
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
         body = bytearray()
         if fields.get(b"transfer-encoding") == b"chunked":
-            while size := int(await self.reader.readline(), 16):
+            while size := int((await self.reader.readuntil(b"\r\n")), 16):
                 body += (await self.reader.readexactly(size + 2))[:-2]
             await self.reader.readline()
         else:
@@ -144,6 +146,22 @@ EVENT_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-En
 def event_chunk(data: dict | str) -> bytes:
     piece = event(data)
     return b"%x\r\n%s\r\n" % (len(piece), piece)
+
+
+class Launched(Proxy):
+    """A proxy that a shell script starts. `launcher` is the script; it ends by executing `"$BINARY" "$@"`."""
+
+    launcher = 'exec "$BINARY" "$@"'
+
+    def start(self) -> "Launched":
+        binary, script = self.binary, self.directory / "launch"
+        script.write_text(f'#!/bin/sh\nBINARY="{binary}"\n{self.launcher}\n')
+        script.chmod(0o755)
+        self.binary = script
+        try:
+            return super().start()
+        finally:
+            self.binary = binary
 
 
 # What a process holds
@@ -259,3 +277,127 @@ class Load:
                 connection = None
         if connection:
             connection.close()
+
+
+# The provider
+
+class MoodyProvider(FakeProvider):
+    """Does what `moods` says before the usual: a mood for a path, or for a grant type of the token endpoint.
+
+    A mood is an `Answer`, or a coroutine function of (request, wire, usual) where `usual` gives the usual answer.
+    """
+
+    def __init__(self, background: Background):
+        super().__init__(background)
+        self.moods: dict[str, object] = {}
+
+    async def handle(self, request: Request, wire: Wire) -> Answer | None:
+        mood = self.moods.get(request.path) or (self.moods.get(request.form.get("grant_type", "")) if request.path == "/token" else None)
+        if mood is None:
+            return await super().handle(request, wire)
+        self.count["moody"] += 1
+        if isinstance(mood, Answer):
+            return mood
+        return await mood(request, wire, super().handle)
+
+    def restart(self) -> None:
+        """Listens again where it listened before."""
+        self.start(self.port)
+
+
+HTML = [("Content-Type", "text/html; charset=utf-8")]
+PAGE = b"<!doctype html><title>Gateway</title><p>Something went wrong.</p>"
+
+
+async def silence(request: Request, wire: Wire, usual) -> None:
+    await wire.client_left()
+
+
+async def hang_up(request: Request, wire: Wire, usual) -> None:
+    wire.abort()
+
+
+async def half(request: Request, wire: Wire, usual) -> None:
+    """Half of an answer, then a reset."""
+    await wire.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"access_token":"CANARY')
+    await asyncio.sleep(0.02)
+    wire.abort()
+
+
+async def endless(request: Request, wire: Wire, usual) -> None:
+    """A body without an end."""
+    await wire.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n')
+    try:
+        for _ in range(1000):
+            await wire.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+    except ConnectionError:
+        pass
+
+
+async def mislabelled(request: Request, wire: Wire, usual) -> Answer:
+    """The right answer under the wrong content type."""
+    answer = await usual(request, wire)
+    answer.fields = HTML
+    return answer
+
+
+# What a provider that is down or wrong may say, and how the proxy names it.
+UNAVAILABLE: dict[str, object] = {
+    "reset": hang_up,
+    "half an answer": half,
+    "500": Answer(500, HTML, PAGE),
+    "502": Answer(502, HTML, PAGE),
+    "503 with Retry-After": Answer(503, [("Retry-After", "1")]),
+    "429": Answer(429, [("Retry-After", "1")]),
+}
+WRONG: dict[str, object] = {
+    "a page": Answer(200, HTML, PAGE),
+    "a page with 404": Answer(404, HTML, PAGE),
+    "a redirect": Answer(302, [("Location", "/elsewhere")]),
+    "broken JSON": Answer(200, [("Content-Type", "application/json")], b'{"access_token": "CANARY'),
+    "a list": Answer(200, [("Content-Type", "application/json")], b"[]"),
+    "no content": Answer(204),
+    "a huge body": Answer(200, [("Content-Type", "application/json")], b" " * (2 << 20) + b"{}"),
+    "a body without an end": endless,
+    "no HTTP": Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n"),
+}
+GRANTS = {"code": "authorization_code", "refresh": "refresh_token", "exchange": TOKEN_EXCHANGE}
+
+PATIENCE = {"tokens": {"refresh_before_expiry": "1s", "refresh_timeout": "1s"}, "timeouts": {"connect": "1s"}, "workers": 1}
+"""The configuration of a proxy that does not wait long for its provider."""
+
+
+def expired(scene) -> Visitor:
+    """Somebody new whose access token is of no use any more at once."""
+    scene.provider.access_token_seconds = 0
+    visitor = scene.visitor()
+    scene.provider.access_token_seconds = 3600
+    return visitor
+
+
+def refused(answer, kind: str, name: str = "") -> None:
+    """A call that got no token, told in the form of JSON-RPC."""
+    status, reason = {"down": (503, "provider_unavailable"), "wrong": (502, "provider_misconfigured")}[kind]
+    assert error_of(answer)["data"]["reason"] == reason, (name, answer)
+    assert answer.status == status
+    assert (int(answer.header("retry-after")) >= 1) if kind == "down" else answer.header("retry-after") is None
+    assert "CANARY" not in answer.text and "Something went wrong" not in answer.text
+
+
+def heals(visitors: list[Visitor], path: str = "/mcp") -> None:
+    """Everybody's next calls go through before long."""
+    for visitor in visitors:
+        wait_until(lambda: visitor.call(path=path).status == 200, "the session to work again", 15, every=0.2)
+
+
+def begun(scene) -> tuple[Visitor, str]:
+    """Somebody new on the way back from the provider, and where to."""
+    visitor = Visitor(scene.proxies[0], scene.provider, f"user{next(scene.numbers)}")
+    return visitor, scene.provider.approve(visitor.start_sign_in(), visitor.user)
+
+
+def signs_in(scene) -> bool:
+    """Whether a sign-in works now."""
+    visitor, callback = begun(scene)
+    visitor.come_back(callback)
+    return visitor.signed_in
