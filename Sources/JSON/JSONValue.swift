@@ -60,9 +60,11 @@ public enum JSONValue: Sendable, Hashable {
   /// The value at an RFC 6901 pointer (`/a/0/b~1c`); nil when there is none or the pointer is malformed.
   public func at(pointer: String) -> JSONValue? {
     guard !pointer.isEmpty else { return self }
-    guard pointer.hasPrefix("/") else { return nil }
+    guard pointer.utf8.first == UInt8(ascii: "/") else { return nil }
     var value = self
-    for part in pointer.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+    // By bytes: a combining mark may not make one character with the slash.
+    for part in pointer.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    {
       guard let key = Self.unescape(part) else { return nil }
       switch value {
       case .object(let object):
@@ -79,22 +81,22 @@ public enum JSONValue: Sendable, Hashable {
     return value
   }
 
-  private static func unescape(_ part: Substring) -> String? {
-    guard part.contains("~") else { return String(part) }
-    var out = ""
-    var characters = part.unicodeScalars.makeIterator()
-    while let scalar = characters.next() {
-      guard scalar == "~" else {
-        out.unicodeScalars.append(scalar)
+  private static func unescape(_ part: Substring.UTF8View) -> String? {
+    guard part.contains(UInt8(ascii: "~")) else { return String(part) }
+    var out: [UInt8] = []
+    var bytes = part.makeIterator()
+    while let byte = bytes.next() {
+      guard byte == UInt8(ascii: "~") else {
+        out.append(byte)
         continue
       }
-      switch characters.next() {
-      case "0": out += "~"
-      case "1": out += "/"
+      switch bytes.next() {
+      case UInt8(ascii: "0"): out.append(UInt8(ascii: "~"))
+      case UInt8(ascii: "1"): out.append(UInt8(ascii: "/"))
       default: return nil
       }
     }
-    return out
+    return String(decoding: out, as: UTF8.self)
   }
 }
 

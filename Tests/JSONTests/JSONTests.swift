@@ -114,6 +114,13 @@ import Testing
     #expect(value.at(pointer: pointer)?.serialized() == expected)
   }
 
+  @Test(
+    arguments: [("\u{301}a", "\u{301}a"), ("~1\u{301}", "/\u{301}"), ("a~0\u{656}", "a~\u{656}")]
+  ) func `a combining mark does not change a pointer's slash or tilde`(step: String, key: String) {
+    let value = JSONValue.object([key: .object([key: 1])])
+    #expect(value.at(pointer: "/" + step + "/" + step) == 1)
+  }
+
   @Test func `text is safe inside a page`() {
     #expect(
       JSONValue.string("</script>&\u{1}\u{7F}\"\\\t").serialized()
