@@ -26,7 +26,9 @@ class Coatcheck(Peer):
         if setting.certificate:
             config["tls"] = {"certificate_file": str(setting.certificate.certificate), "private_key_file": str(setting.certificate.key), "min_version": "1.3"}
         if setting.streams:
-            config["limits"] = {"connections": setting.streams + 500, "upstream_connections": setting.streams + 500}
+            bound = setting.streams + 500
+            # All streams are those of one user, and most come from one address.
+            config["limits"] = {"connections": bound, "upstream_connections": bound, "connections_per_address": bound, "streams_per_user": bound}
         self.proxy = Proxy(self.directory, config, "any-secret", port=self.port, binary=setting.binary)
 
     def run(self) -> Service:
