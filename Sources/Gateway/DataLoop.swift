@@ -41,14 +41,13 @@ final class DataLoop {
 
   /// Starts what runs on timers.
   func start() {
-    let timer = LoopTimer(loop: loop) { [unowned self] in
+    flushTimer = LoopTimer(loop: loop) { [unowned self] in
       self.accessLog.flush()
       self.giveUpWaiting()
       self.endHolds()
       self.flushTimer?.arm(after: .milliseconds(250))
     }
-    timer.arm(after: .milliseconds(250))
-    flushTimer = timer
+    flushTimer?.arm(after: .milliseconds(250))
   }
 
   func stop() {

@@ -52,9 +52,8 @@ private final class Sleeper {
   func start(_ duration: Duration, _ continuation: CheckedContinuation<Bool, Never>) {
     if isCancelled { return continuation.resume(returning: false) }
     self.continuation = continuation
-    let timer = LoopTimer(loop: loop) { [self] in finish(true) }
-    self.timer = timer
-    timer.arm(after: duration)
+    timer = LoopTimer(loop: loop) { [self] in finish(true) }
+    timer?.arm(after: duration)
   }
 
   func cancel() {

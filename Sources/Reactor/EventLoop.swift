@@ -47,9 +47,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// Stored apart from what is public: what other modules can reach directly is checked for exclusive access each time.
   private var turnStart = MonotonicTime.read()
   var timers = TimerQueue()
-  /// Entries of `timers` known to be stale. Apart from it, because a timer may be released while `timers` changes.
+  /// Places in `timers` known to be stale. Apart from it, because a timer may be released while `timers` changes.
   var staleTimers = 0
-  private var due: [LoopTimer] = []
+  private var due: [TimerEntry] = []
   private let queue: DispatchQueue
   private let mailbox = Locked(Mailbox())
   private let thread = Atomic<UInt>(0)

@@ -7,7 +7,7 @@ internal import Reactor
 /// Owner: the server of one loop, which holds it until it is closed and its exchange is over. All progress is made in
 /// ``drive()``: everybody else, the kernel included, only changes state and calls it. It does not nest, so a handler
 /// may act on an exchange inside a callback.
-final class ServerConnection: Pollable {
+final class ServerConnection: Pollable, LoopTimerOwner {
   enum Link {
     /// The TLS handshake is not complete.
     case handshaking
@@ -66,11 +66,11 @@ final class ServerConnection: Pollable {
     loop = server.loop
     exchange = Exchange(loop: server.loop, peer: stream.peer, isTLS: isTLS)
     link = isTLS ? .handshaking : .open
-    let me = LateReference<ServerConnection>()
-    readTimer = LoopTimer(loop: server.loop) { me.target?.readDeadlinePassed() }
-    writeTimer = LoopTimer(loop: server.loop) { me.target?.writeDeadlinePassed() }
-    me.target = self
+    readTimer = LoopTimer(loop: server.loop, tag: Self.readTag)
+    writeTimer = LoopTimer(loop: server.loop, tag: Self.writeTag)
     exchange.connection = self
+    readTimer.setOwner(self)
+    writeTimer.setOwner(self)
     readTimer.arm(after: isTLS ? server.timeouts.handshake : server.timeouts.idle)
     isTrimmed = true
   }
@@ -146,6 +146,10 @@ final class ServerConnection: Pollable {
 
   // MARK: Deadlines
 
+  func timerFired(_ tag: UInt8) {
+    if tag == Self.readTag { readDeadlinePassed() } else { writeDeadlinePassed() }
+  }
+
   private func readDeadlinePassed() {
     switch (link, input) {
     case (.handshaking, _), (.lingering, _), (.closed, _): close()
@@ -191,4 +195,6 @@ final class ServerConnection: Pollable {
   /// A connection that is idle for so long gives back its empty blocks.
   static let trimAfter = Duration.seconds(1)
   private static let turnsInARow = 16
+  private static let readTag: UInt8 = 0
+  private static let writeTag: UInt8 = 1
 }

@@ -6,14 +6,12 @@ internal import Reactor
 ///
 /// Owner: the pool of one loop, which outlives it: while it is busy its exchange holds the pool. Readiness is edge-triggered, so the flags hold what the kernel said until a read or
 /// a write says otherwise.
-final class UpstreamConnection: Pollable {
+final class UpstreamConnection: Pollable, LoopTimerOwner {
   enum State { case idle, busy, closed }
 
   let stream: Stream
   /// Nil once it is closed.
   private var pool: UpstreamPool?
-  private let loop: EventLoop
-  private let settings: UpstreamSettings
   private let timer: LoopTimer
 
   var state = State.busy
@@ -42,12 +40,9 @@ final class UpstreamConnection: Pollable {
   init(stream: Stream, pool: UpstreamPool) {
     self.stream = stream
     self.pool = pool
-    loop = pool.loop
-    settings = pool.settings
-    idleSince = loop.now
-    let me = LateReference<UpstreamConnection>()
-    timer = LoopTimer(loop: pool.loop) { me.target?.deadlinePassed() }
-    me.target = self
+    idleSince = pool.loop.now
+    timer = LoopTimer(loop: pool.loop)
+    timer.setOwner(self)
   }
 
   /// A new exchange begins on it.
@@ -81,7 +76,7 @@ final class UpstreamConnection: Pollable {
       buffer.absorb(&pool.readScratch)
       // A short read has emptied the socket: the next byte makes a new edge. Not so with TLS, whose reads end with a
       // record, nor once the end of the stream has been announced, which makes none.
-      if count < Self.readBytes, settings.tls == nil, !peerHasEnded { isReadable = false }
+      if count < Self.readBytes, pool.settings.tls == nil, !peerHasEnded { isReadable = false }
     case .wouldBlock: isReadable = false
     case .endOfStream, .failed: break
     }
@@ -119,27 +114,27 @@ final class UpstreamConnection: Pollable {
 
   // MARK: Deadlines
 
-  private func deadlinePassed() { exchange?.upstreamTimedOut(self) }
+  func timerFired(_ tag: UInt8) { exchange?.upstreamTimedOut(self) }
 
   /// The upstream has to take the next bytes of the request. Called when it does not; counts from the last ones.
   func watchWrite() {
-    guard !writeIsWatched else { return }
+    guard !writeIsWatched, let pool else { return }
     writeIsWatched = true
-    timer.arm(after: settings.bodyStallTimeout)
+    timer.arm(after: pool.settings.bodyStallTimeout)
   }
 
   /// The request is written: the answer's head has to come.
   func armForAnswer() {
-    if case .awaitingHead = exchange?.phase { timer.arm(after: settings.responseHeadersTimeout) }
+    if case .awaitingHead = exchange?.phase, let pool { timer.arm(after: pool.settings.responseHeadersTimeout) }
   }
 
   /// The next bytes of the answer's body have to come. Called when none are there; counts from the last ones.
   func watchBody() {
-    guard !bodyIsWatched else { return }
+    guard !bodyIsWatched, let pool else { return }
     bodyIsWatched = true
     if exchange?.events?.isMessage ?? true {
-      timer.arm(after: settings.bodyStallTimeout)
-    } else if let timeout = settings.eventStallTimeout {
+      timer.arm(after: pool.settings.bodyStallTimeout)
+    } else if let timeout = pool.settings.eventStallTimeout {
       timer.arm(after: timeout)
     }
   }
