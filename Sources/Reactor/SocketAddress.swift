@@ -3,16 +3,22 @@ internal import Glibc
 
 /// An IPv4 or IPv6 address with a port, ready for the kernel.
 @safe public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
-  /// Network byte order: 4 bytes for IPv4, 16 for IPv6.
-  public let bytes: [UInt8]
-  public let port: UInt16
+  // In place: every connection has two of these, and an array of four bytes takes as much room as forty.
+  private let high: UInt64
+  private let low: UInt64
   /// Interface of a link-local IPv6 address, else 0.
   public let scope: UInt32
+  public let port: UInt16
+  public let isIPv6: Bool
 
   /// - Parameter bytes: 4 or 16 of them; traps otherwise.
   public init(bytes: [UInt8], port: UInt16, scope: UInt32 = 0) {
     precondition(bytes.count == 4 || bytes.count == 16, "an address has 4 or 16 bytes")
-    self.bytes = bytes
+    var words = InlineArray<2, UInt64>(repeating: 0)
+    for (i, byte) in bytes.enumerated() { words[i / 8] |= UInt64(byte) << UInt64(56 - i % 8 * 8) }
+    high = words[0]
+    low = words[1]
+    isIPv6 = bytes.count == 16
     self.port = port
     self.scope = scope
   }
@@ -42,7 +48,12 @@ internal import Glibc
     self.init(host: host == "localhost" ? "127.0.0.1" : host, port: port)
   }
 
-  public var isIPv6: Bool { bytes.count == 16 }
+  /// Network byte order: 4 bytes for IPv4, 16 for IPv6.
+  public var bytes: [UInt8] {
+    (0..<(isIPv6 ? 16 : 4)).map {
+      UInt8(truncatingIfNeeded: ($0 < 8 ? high : low) >> UInt64(56 - $0 % 8 * 8))
+    }
+  }
 
   /// 127.0.0.0/8, ::1, and IPv4 loopback mapped into IPv6.
   public var isLoopback: Bool {
@@ -68,6 +79,7 @@ internal import Glibc
 
   /// IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2) as IPv4.
   var unmapped: [UInt8] {
+    let bytes = bytes
     guard bytes.count == 16, bytes[..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF else {
       return bytes
     }
