@@ -272,6 +272,20 @@ extension Buffer {
     if count == 0 { removeAll(keepingCapacity: true) }
   }
 
+  /// Gives back what the readable bytes do not need, where that is at least an eighth of the block. For bytes that stay
+  /// for long.
+  public mutating func trimStorage() {
+    guard !isEmpty else { return releaseStorage() }
+    let readable = count
+    guard capacity - readable >= capacity / 8 else { return }
+    if readIndex > 0 { unsafe memmove(base.unsafelyUnwrapped, start, readable) }
+    readIndex = 0
+    writeIndex = readable
+    guard let block = unsafe realloc(base, readable)?.assumingMemoryBound(to: UInt8.self) else { return }
+    unsafe base = block
+    capacity = readable
+  }
+
   /// Gives the memory back. Only of an empty buffer; a buffer with readable bytes is left as it is.
   public mutating func releaseStorage() {
     guard isEmpty else { return }

@@ -33,6 +33,12 @@ struct HeadFields: ~Copyable {
     namesMoreFields = false
   }
 
+  /// Forgets the lines and gives back their memory; what was learned of framing and connection stays.
+  mutating func forgetLines() {
+    slots = []
+    present = (0, 0)
+  }
+
   /// The next complete line without its CRLF, or nil when it has not arrived. A line that ends in a bare LF is refused
   /// (RFC 9112 §2.2 lets a recipient accept it; two readings of one head are what smuggling is made of).
   mutating func nextLine(_ buffer: borrowing Buffer, _ bytes: Span<UInt8>) throws(HTTPError) -> Range<Int>? {

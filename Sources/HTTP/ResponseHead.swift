@@ -56,6 +56,10 @@ public struct ResponseHead: ~Copyable, Sendable {
     isKeepAlive = false
   }
 
+  /// Forgets the field lines and gives back their memory; status, framing and keep-alive stay. For an answer whose body
+  /// takes long, once its fields have been passed on.
+  public mutating func forgetFields() { table.forgetLines() }
+
   /// The first field line with that name.
   public func first(_ id: FieldID) -> FieldSlot? { table.first(id) }
 

@@ -10,15 +10,14 @@ internal import HTTP
 final class EventRelay {
   /// The client gets a comment when nothing was sent for so long.
   let keepAlive: Duration?
-  private let isCoded: Bool
   private var splitter: EventStreamSplitter
-  private var decoder: ContentDecoder
+  /// Nil when the answer is not coded.
+  private let decoding: Decoding?
   /// What makes one event of a whole body; nil for a stream of events.
   private var message: MessageEvent?
-  private var coded = Buffer()
   private var plain = Buffer()
   /// Events of ours that wait for the end of the one that is being passed.
-  private var pending = Buffer()
+  private var pending: [UInt8] = []
   /// The handler has ended the stream.
   private(set) var isEnded = false
   /// The handler goes on with the stream itself.
@@ -32,13 +31,36 @@ final class EventRelay {
   /// Bytes of ours stand before the upstream's first event.
   private var followsOwnBytes: Bool
 
+  /// What a coded answer needs besides. Apart, because most streams are not coded.
+  private final class Decoding {
+    var coded = Buffer()
+    private var decoder: ContentDecoder
+
+    init(_ coding: ContentCoding) { decoder = ContentDecoder(coding, maxBytes: .max) }
+
+    func decode(into plain: inout Buffer) throws(RelayError) {
+      try told { () throws(ContentCodingError) in try decoder.decode(&coded, into: &plain) }
+    }
+
+    func finish() throws(RelayError) {
+      try told { () throws(ContentCodingError) in try decoder.finish() }
+    }
+
+    private func told(_ work: () throws(ContentCodingError) -> Void) throws(RelayError) {
+      do throws(ContentCodingError) {
+        try work()
+      } catch {
+        throw RelayError(detail: "content coding: \(error)")
+      }
+    }
+  }
+
   /// A relay of events. `followsOwnBytes`: into a stream that has begun.
   init(maxEventBytes: Int, keepAlive: Duration?, coding: ContentCoding, followsOwnBytes: Bool) {
     self.keepAlive = keepAlive
     self.followsOwnBytes = followsOwnBytes
-    isCoded = coding != .identity
+    decoding = coding == .identity ? nil : Decoding(coding)
     splitter = EventStreamSplitter(maxEventBytes: maxEventBytes)
-    decoder = ContentDecoder(coding, maxBytes: .max)
   }
 
   /// A relay of a body of any kind as one event, into a stream that has begun.
@@ -59,28 +81,20 @@ final class EventRelay {
   /// Takes body bytes out of `input`. Whether there were any.
   func pull(_ reader: inout BodyReader, from input: inout Buffer, atMost: Int) throws(RelayError) -> Bool {
     do throws(HTTPError) {
-      guard isCoded else { return try reader.pull(from: &input, into: &plain, atMost: atMost) }
-      guard try reader.pull(from: &input, into: &coded, atMost: atMost) else { return false }
+      guard let decoding else { return try reader.pull(from: &input, into: &plain, atMost: atMost) }
+      guard try reader.pull(from: &input, into: &decoding.coded, atMost: atMost) else { return false }
     } catch {
       throw RelayError(detail: error.description)
     }
-    try decode()
+    try decoding?.decode(into: &plain)
     return true
   }
 
   /// Takes all of `input`, body bytes that were collected before.
   func take(_ input: inout Buffer) throws(RelayError) {
-    guard isCoded else { return plain.absorb(&input) }
-    coded.absorb(&input)
-    try decode()
-  }
-
-  private func decode() throws(RelayError) {
-    do throws(ContentCodingError) {
-      try decoder.decode(&coded, into: &plain)
-    } catch {
-      throw RelayError(detail: "content coding: \(error)")
-    }
+    guard let decoding else { return plain.absorb(&input) }
+    decoding.coded.absorb(&input)
+    try decoding.decode(into: &plain)
   }
 
   /// Hands every whole event to `handler` and appends what passes to `output`.
@@ -129,13 +143,7 @@ final class EventRelay {
       pass(plain.count, to: &output)
       return plain.removeAll()
     }
-    if isCoded {
-      do throws(ContentCodingError) {
-        try decoder.finish()
-      } catch {
-        throw RelayError(detail: "content coding: \(error)")
-      }
-    }
+    try decoding?.finish()
     message?.append(plain, to: &output)
     plain.removeAll()
     message?.end(to: &output)
@@ -155,7 +163,7 @@ final class EventRelay {
   var isOpen: Bool { !isShowing && !isPassing && message?.hasBegun != true }
 
   /// Keeps an event of ours until the one that is being passed has ended.
-  func hold(_ event: [UInt8]) { pending.append(event) }
+  func hold(_ event: [UInt8]) { pending += event }
 
   /// Bytes of ours were written.
   func noteOwnBytes() { followsOwnBytes = true }
@@ -163,13 +171,13 @@ final class EventRelay {
   private func passPending(to output: inout Buffer) {
     guard !pending.isEmpty else { return }
     followsOwnBytes = true
-    output.append(from: pending)
-    pending.removeAll(keepingCapacity: false)
+    output.append(pending)
+    pending = []
   }
 
   /// Gives back memory while the stream is quiet.
   func releaseStorage() {
-    coded.releaseStorage()
+    decoding?.coded.releaseStorage()
     plain.releaseStorage()
   }
 }

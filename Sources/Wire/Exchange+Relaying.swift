@@ -118,6 +118,7 @@ extension Exchange {
         maxEventBytes: maxEventBytes, keepAlive: keepAlive, coding: coding, followsOwnBytes: inStream)
       phase = .relayingEvents
       if upstream.requestIsWritten { releaseRequest() }
+      releaseHeads()
       connection.armKeepAlive()
     case .collect(let limit):
       answerBody.removeAll()

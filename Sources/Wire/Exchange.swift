@@ -258,6 +258,14 @@ public final class Exchange {
     clientHead.removeAll(keepingCapacity: false)
   }
 
+  /// An event stream may be silent for hours: what of the answer's head has been passed on goes, and the request's bytes take the
+  /// room they need.
+  func releaseHeads() {
+    answer.forgetFields()
+    answerBytes.removeAll(keepingCapacity: false)
+    requestBytes.trimStorage()
+  }
+
   /// Gives back the empty blocks of a connection that is quiet for a while.
   func releaseStorage() {
     collected.releaseStorage()
