@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include "CLinux.h"
-#include <sys/epoll.h>
+#include <link.h>
+#include <malloc.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define MAX_EVENTS 256
@@ -68,3 +71,23 @@ __attribute__((constructor)) static void keep_standard_descriptors(void) {
     if (open("/dev/null", O_RDWR) != descriptor) return;
   }
 }
+
+// Segments that cannot be written are the same in memory as in their file, so nothing is lost with their pages.
+static int release_segments(struct dl_phdr_info *object, size_t size, void *nothing) {
+  (void)size, (void)nothing;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  // The kernel's own object has no file behind it.
+  if (strstr(object->dlpi_name, "vdso") != NULL) return 0;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+    if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) != 0) continue;
+    uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+    uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(page - 1);
+    if (end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+  }
+  return 0;
+}
+
+void coatcheck_release_code(void) { dl_iterate_phdr(release_segments, NULL); }
+
+void coatcheck_release_heap(void) { malloc_trim(0); }

@@ -67,12 +67,15 @@ public final class Gateway: Sendable {
     if let admin = configuration.admin { try await startAdmin(admin, parts) }
     let authority = parts.control.authority
     let desk = parts.control.desk
-    let maintenance = Task { [controlLoop] in
+    let maintenance = Task { [controlLoop, blocking] in
+      var watch = HeapWatch()
       while !Task.isCancelled {
         try? await controlLoop.sleep(for: .seconds(15))
         if Task.isCancelled { return }
         await authority.maintain()
         desk.sweep(now: Timestamp.now())
+        let open = await parts.homes.metrics(routeCount: parts.shared.routes.all.count).openConnections
+        if watch.shouldRelease(open: open) { try? await blocking.run { ProcessMemory.releaseFree() } }
       }
     }
     let watch = watchCertificates(parts.certificateWatch)
@@ -86,7 +89,11 @@ public final class Gateway: Sendable {
         "loops": .string(String(count)),
       ])
     // Asked early, so that the first person does not wait for it; a failure is told in the log and tried again when needed.
-    controlLoop.spawn { await parts.control.warmUp() }
+    controlLoop.spawn { [blocking] in
+      await parts.control.warmUp()
+      // Beside the loops, which serve already.
+      try? await blocking.run { ProcessMemory.releaseStart() }
+    }
     stopParts.withLock { $0 = parts }
   }
 

@@ -38,6 +38,11 @@ const void *coatcheck_find(const void *haystack, size_t count, const void *needl
 ssize_t coatcheck_receive(int descriptor, void *bytes, size_t count);
 ssize_t coatcheck_send(int descriptor, const void *bytes, size_t count);
 
+// Gives the pages of program code and constants back to the page cache, where the next use finds them.
+void coatcheck_release_code(void);
+// malloc_trim(3): gives back the free pages of all arenas.
+void coatcheck_release_heap(void);
+
 int coatcheck_eventfd(void);
 int coatcheck_accept(int listener, struct sockaddr *address, socklen_t *length);
 
