@@ -54,6 +54,7 @@ extension DataLoop {
     // What was carried out is answered; a stream that is no answer can be asked for again.
     if !openStream(call), call.evidence.verb == .get { return after { self.deny(x, call, .tooManyStreams) } }
     x.endOfInput = .isDisconnect
+    call.forgetConnection()
     noteSessionStream(x, call)
     writeClientHead(x, call, route, isEventStream: true, dropsContentCoding: true)
     keepMessage(x, call, route)

@@ -57,29 +57,29 @@ public struct MessageEnvelope: Sendable, Equatable {
   /// What kind of message it is.
   public internal(set) var kind = Kind.invalid(.notJSON)
   /// `method`.
-  public internal(set) var method: Range<Int>?
+  @PackedRange public internal(set) var method: Range<Int>? = nil
   /// Whether the method has escapes.
   public internal(set) var methodHasEscapes = false
   /// Which method it is.
   public internal(set) var knownMethod = Method.other
   /// `id` as JSON text, quotes of a string included.
-  public internal(set) var id: Range<Int>?
+  @PackedRange public internal(set) var id: Range<Int>? = nil
   /// `params`, when it is an object.
-  public internal(set) var params: Range<Int>?
+  @PackedRange public internal(set) var params: Range<Int>? = nil
   /// What is called: `params.name` of `tools/call` and `prompts/get`, `params.uri` of `resources/read`.
-  public internal(set) var name: Range<Int>?
+  @PackedRange public internal(set) var name: Range<Int>? = nil
   /// Whether the name has escapes.
   public internal(set) var nameHasEscapes = false
   /// `params._meta["io.modelcontextprotocol/protocolVersion"]`; its presence makes the message modern.
-  public internal(set) var metaVersion: Range<Int>?
+  @PackedRange public internal(set) var metaVersion: Range<Int>? = nil
   /// `params.protocolVersion` of `initialize`.
-  public internal(set) var requestedVersion: Range<Int>?
+  @PackedRange public internal(set) var requestedVersion: Range<Int>? = nil
   /// From `_meta`, or from `initialize`.
   public internal(set) var capabilities: ClientCapabilities = []
   /// `params.requestState` as JSON text of any type; see ``RetryInput``.
-  public internal(set) var requestState: Range<Int>?
+  @PackedRange public internal(set) var requestState: Range<Int>? = nil
   /// `params.inputResponses` as JSON text of any type.
-  public internal(set) var inputResponses: Range<Int>?
+  @PackedRange public internal(set) var inputResponses: Range<Int>? = nil
 
   /// Nested deeper than this, a message is refused.
   public static let maxDepth = 64
