@@ -63,18 +63,13 @@ public protocol LoopTimerOwner: AnyObject {
 /// What the queue knows of a timer. It may be there longer than the timer itself.
 class TimerEntry {
   fileprivate unowned var owner: (any LoopTimerOwner)?
-  /// When its place in the queue comes up, never later than `deadline`; the end of time when it has none.
-  private var queuedTime = MonotonicTime.never
+  /// When its place in the queue comes up, never later than `deadline`; nil when it has none.
+  @OptionalTime fileprivate(set) var queued: MonotonicTime? = nil
   /// When it shall fire. Atomic because a timer may be released on any thread.
   private let deadlineTime = Atomic(MonotonicTime.never.nanoseconds)
   private let tag: UInt8
 
   init(tag: UInt8) { self.tag = tag }
-
-  fileprivate(set) var queued: MonotonicTime? {
-    get { queuedTime == .never ? nil : queuedTime }
-    set { queuedTime = newValue ?? .never }
-  }
 
   fileprivate(set) var deadline: MonotonicTime? {
     get {

@@ -22,3 +22,18 @@ public struct MonotonicTime: Sendable, Hashable, Comparable {
     a > b ? .nanoseconds(Int64(clamping: a.nanoseconds - b.nanoseconds)) : .zero
   }
 }
+
+/// A time, or none, in eight bytes instead of nine, which are sixteen in an object. The last time of all counts as none.
+@propertyWrapper
+public struct OptionalTime: Sendable, Equatable {
+  private var time = MonotonicTime(nanoseconds: .max)
+
+  /// The time; nil when there is none.
+  public init(wrappedValue: MonotonicTime?) { self.wrappedValue = wrappedValue }
+
+  /// The time; nil when there is none.
+  public var wrappedValue: MonotonicTime? {
+    get { time.nanoseconds == .max ? nil : time }
+    set { time = newValue ?? MonotonicTime(nanoseconds: .max) }
+  }
+}

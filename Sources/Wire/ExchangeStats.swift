@@ -11,13 +11,13 @@ public struct ExchangeStats: Sendable {
   /// Bytes of the answer handed to the kernel, head and framing included.
   public internal(set) var answerBytes: UInt64 = 0
   /// When the request was first given to a pool.
-  public internal(set) var forwardedAt: MonotonicTime?
+  @OptionalTime public internal(set) var forwardedAt: MonotonicTime? = nil
   /// When the last upstream connection was there.
-  public internal(set) var connectedAt: MonotonicTime?
+  @OptionalTime public internal(set) var connectedAt: MonotonicTime? = nil
   /// When the last upstream answer's head was there.
-  public internal(set) var answeredAt: MonotonicTime?
+  @OptionalTime public internal(set) var answeredAt: MonotonicTime? = nil
   /// When the exchange ended.
-  public internal(set) var endedAt: MonotonicTime?
+  @OptionalTime public internal(set) var endedAt: MonotonicTime? = nil
   /// How many times the request was given to an upstream connection, safe retries included.
   public internal(set) var attempts = 0
   /// Whether the last attempt used a kept-alive connection.
