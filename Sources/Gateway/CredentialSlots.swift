@@ -92,7 +92,8 @@ struct CredentialSlots: Sendable {
 
   /// The same for a slot that need not be in the table.
   func wantedScope(of session: Session, _ slot: Slot) -> [String] {
-    ScopeList.union(slot.scope, session.extraScopes[slot.key] ?? [])
+    // Mostly there are none, and all sessions can share one list.
+    session.extraScopes[slot.key].map { ScopeList.union(slot.scope, $0) } ?? slot.scope
   }
 
   /// The frozen form for data loops.
@@ -100,13 +101,12 @@ struct CredentialSlots: Sendable {
     let credentials = slots.enumerated().map { index, slot in
       session.tokens[slot.key].map { token in
         SessionSnapshot.Credential(
-          line: Array("Authorization: Bearer \(token.secret.reveal())\r\n".utf8),
           softExpiry: token.softExpiry,
           expiry: token.hardExpiry, scopes: scopes(of: session, slot: index), token: token.secret)
       }
     }
     return SessionSnapshot(
-      hash: session.hash, user: session.user, userDigest: session.user.digest, createdAt: session.createdAt,
+      hash: session.hash, user: session.user, createdAt: session.createdAt,
       lastSeen: session.lastSeenAt, generation: session.generation, credentials: credentials)
   }
 

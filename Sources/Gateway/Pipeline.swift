@@ -195,7 +195,7 @@ extension DataLoop: ExchangeHandler {
     call.phase = .forwarded
     x.upstreamHead.removeAll()
     let additions = UpstreamRequest.Additions(
-      authorization: call.credential?.line ?? [], forwarding: forwardingLines(x, call),
+      token: call.credential?.token, forwarding: forwardingLines(x, call),
       requestID: call.requestID,
       pathRest: call.pathRest, target: target, dropsMCPSessionID: call.isModern)
     x.withRequest { head, bytes, out in

@@ -9,8 +9,8 @@ internal import HTTP
 enum UpstreamRequest {
   /// What differs from request to request besides the head itself.
   struct Additions {
-    /// `Authorization: …\r\n`, or empty.
-    var authorization: [UInt8]
+    /// The access token, where the route wants one.
+    var token: Secret?
     /// `X-Forwarded-For: …\r\n` and `Forwarded: …\r\n` of this connection, or empty when they must be built from a chain.
     var forwarding: [UInt8]
     var requestID: UInt64
@@ -57,7 +57,11 @@ enum UpstreamRequest {
     if !route.passCookies.isEmpty {
       writeCookies(to: &out, head: head, input: input, names: route.passCookies)
     }
-    out.append(additions.authorization)
+    if let token = additions.token {
+      out.append("Authorization: Bearer ")
+      out.append(token)
+      out.append("\r\n")
+    }
   }
 
   private static func writeLine(

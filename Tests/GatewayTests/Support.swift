@@ -100,6 +100,6 @@ func makeSnapshot(
 ) -> SessionSnapshot {
   let user = UserKey(issuer: "https://idp.test", subject: "user-\(number)")
   return SessionSnapshot(
-    hash: hash(number), user: user, userDigest: user.digest, createdAt: noon, lastSeen: lastSeen,
+    hash: hash(number), user: user, createdAt: noon, lastSeen: lastSeen,
     generation: generation, credentials: credentials)
 }

@@ -9,7 +9,7 @@ import Testing
   static func write(
     _ line: String = "POST /mcp HTTP/1.1", _ fields: [String] = [], route: Route? = nil,
     target: String? = nil,
-    authorization: String = "Authorization: Bearer ours\r\n", forwarding: String = ""
+    token: String? = "ours", forwarding: String = ""
   ) throws -> WrittenHead {
     let route = try route ?? makeRoute()
     return try withRequest(line, fields) { head, buffer in
@@ -20,7 +20,7 @@ import Testing
       UpstreamRequest.write(
         to: &out, head: head, input: buffer, route: route,
         additions: UpstreamRequest.Additions(
-          authorization: Array(authorization.utf8), forwarding: Array(forwarding.utf8), requestID: 0xABC,
+          token: token.map { Secret($0) }, forwarding: Array(forwarding.utf8), requestID: 0xABC,
           pathRest: rest, target: target, dropsMCPSessionID: false))
       return try WrittenHead(out)
     }
@@ -87,7 +87,7 @@ import Testing
       "POST /mcp HTTP/1.1", ["Authorization: Bearer a", "AUTHORIZATION: Bearer b", "authorization: Basic x"])
     #expect(head.values("authorization") == ["Bearer ours"])
     #expect(
-      try Self.write("POST /mcp HTTP/1.1", ["Authorization: Bearer a"], authorization: "").values(
+      try Self.write("POST /mcp HTTP/1.1", ["Authorization: Bearer a"], token: nil).values(
         "authorization"
       ).isEmpty)
   }
