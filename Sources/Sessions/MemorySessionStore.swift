@@ -20,7 +20,7 @@ public actor MemorySessionStore: SessionStore {
     let owner: UserKey?
   }
 
-  private var sessions: [TicketHash: Session] = [:]
+  private var sessions: [TicketHash: PackedSession] = [:]
   private var records: [RecordKey: SingleUseRecord] = [:]
   private var recordCounts: [RecordKind: Int] = [:]
   /// The records that are bound to an owner, with the number that tells their order.
@@ -36,24 +36,24 @@ public actor MemorySessionStore: SessionStore {
 
   public func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
     try checkOpen()
-    return sessions[hash]
+    return sessions[hash]?.session(hash)
   }
 
   public func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
     try checkOpen()
-    if let present = sessions[session.hash] { throw .conflict(current: present.generation) }
+    if let current = generation(of: session.hash) { throw .conflict(current: current) }
     if let old { sessions[old] = nil }
-    sessions[session.hash] = session
+    sessions[session.hash] = PackedSession(session)
   }
 
   public func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
     try checkOpen()
-    guard let present = sessions[session.hash], present.generation == generation else {
-      throw .conflict(current: sessions[session.hash]?.generation)
+    guard let present = sessions[session.hash], self.generation(of: session.hash) == generation else {
+      throw .conflict(current: self.generation(of: session.hash))
     }
-    var session = session
-    session.lastSeenAt = max(session.lastSeenAt, present.lastSeenAt)
-    sessions[session.hash] = session
+    var packed = PackedSession(session)
+    packed.lastSeenAt = max(packed.lastSeenAt, present.lastSeenAt)
+    sessions[session.hash] = packed
   }
 
   public func delete(_ hash: TicketHash) async throws(StoreError) {
@@ -62,16 +62,19 @@ public actor MemorySessionStore: SessionStore {
   }
 
   public func deleteAll(of user: UserKey) async throws(StoreError) -> [TicketHash] {
-    try deleteAll { $0.user == user }
+    try deleteAll { $1.belongs(to: user, $0) }
   }
 
   public func deleteAll(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
-    try deleteAll { $0.sid == sid && $0.user.issuer == issuer }
+    try deleteAll { hash, packed in
+      let session = packed.session(hash)
+      return session.sid == sid && session.user.issuer == issuer
+    }
   }
 
   public func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash] {
     try checkOpen()
-    return sessions.values.filter { $0.user == user }.map(\.hash)
+    return sessions.filter { $0.value.belongs(to: user, $0.key) }.map(\.key)
   }
 
   public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
@@ -184,9 +187,13 @@ public actor MemorySessionStore: SessionStore {
     if isClosed { throw .unavailable("it was closed") }
   }
 
-  private func deleteAll(where matches: (Session) -> Bool) throws(StoreError) -> [TicketHash] {
+  private func generation(of hash: TicketHash) -> UInt64? { sessions[hash]?.session(hash).generation }
+
+  private func deleteAll(
+    where matches: (TicketHash, PackedSession) -> Bool
+  ) throws(StoreError) -> [TicketHash] {
     try checkOpen()
-    let gone = sessions.values.filter(matches).map(\.hash)
+    let gone = sessions.filter { matches($0.key, $0.value) }.map(\.key)
     for hash in gone { sessions[hash] = nil }
     return gone
   }

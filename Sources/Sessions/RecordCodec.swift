@@ -2,8 +2,14 @@ internal import Basics
 
 /// Writes values one after the other in the binary form that stores keep. Numbers are big-endian; texts and
 /// bytes are led by a 32-bit length; an absent value is a zero byte, a present one follows a one.
+///
+/// The compact form, for memory only, has lengths of seven bits a byte, the lowest first, and the numbers of common texts
+/// plus one, or a zero before any other text in their place.
 struct RecordWriter {
   private(set) var bytes: [UInt8] = []
+  private let isCompact: Bool
+
+  init(isCompact: Bool = false) { self.isCompact = isCompact }
 
   mutating func append(byte: UInt8) { bytes.append(byte) }
 
@@ -16,7 +22,14 @@ struct RecordWriter {
   mutating func append(_ time: Timestamp) { append(UInt64(bitPattern: time.milliseconds)) }
 
   mutating func append(count: Int) {
-    let number = UInt32(clamping: count)
+    var number = UInt32(clamping: count)
+    if isCompact {
+      while number >= 0x80 {
+        bytes.append(UInt8(truncatingIfNeeded: number) | 0x80)
+        number >>= 7
+      }
+      return bytes.append(UInt8(truncatingIfNeeded: number))
+    }
     for shift in stride(from: UInt32(24), through: 0, by: -8) {
       bytes.append(UInt8(truncatingIfNeeded: number >> shift))
     }
@@ -39,9 +52,17 @@ struct RecordWriter {
     }
   }
 
-  mutating func append(_ texts: [String]) {
+  /// A text that many sessions have in common.
+  mutating func append(common text: String) {
+    guard isCompact else { return append(text) }
+    if let number = CommonTexts.number(of: text) { return append(count: number + 1) }
+    append(count: 0)
+    append(text)
+  }
+
+  mutating func append(common texts: [String]) {
     append(count: texts.count)
-    for text in texts { append(text) }
+    for text in texts { append(common: text) }
   }
 
   mutating func append<Value>(_ value: Value?, _ write: (inout RecordWriter, Value) -> Void) {
@@ -56,8 +77,12 @@ struct RecordWriter {
 struct RecordReader {
   private let bytes: [UInt8]
   private var position = 0
+  private let isCompact: Bool
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  init(_ bytes: [UInt8], isCompact: Bool = false) {
+    self.bytes = bytes
+    self.isCompact = isCompact
+  }
 
   var isAtEnd: Bool { position == bytes.count }
 
@@ -79,9 +104,24 @@ struct RecordReader {
 
   /// A count of things that take at least one byte each.
   mutating func count() throws(SealError) -> Int {
+    let count = try anyCount()
+    guard count <= bytes.count - position else { throw .malformed }
+    return count
+  }
+
+  private mutating func anyCount() throws(SealError) -> Int {
     var value: UInt32 = 0
-    for _ in 0..<4 { value = value << 8 | UInt32(try byte()) }
-    guard Int(value) <= bytes.count - position else { throw .malformed }
+    if isCompact {
+      var shift: UInt32 = 0
+      var next: UInt8
+      repeat {
+        next = try byte()
+        value |= UInt32(next & 0x7F) << shift
+        shift += 7
+      } while next >= 0x80 && shift < 35
+    } else {
+      for _ in 0..<4 { value = value << 8 | UInt32(try byte()) }
+    }
     return Int(value)
   }
 
@@ -95,9 +135,17 @@ struct RecordReader {
 
   mutating func secret() throws(SealError) -> Secret { Secret(bytes: try data()) }
 
-  mutating func texts() throws(SealError) -> [String] {
+  mutating func commonText() throws(SealError) -> String {
+    guard isCompact else { return try text() }
+    let number = try anyCount()
+    if number == 0 { return try text() }
+    guard let text = CommonTexts.text(number - 1) else { throw .malformed }
+    return text
+  }
+
+  mutating func commonTexts() throws(SealError) -> [String] {
     var texts: [String] = []
-    for _ in 0..<(try count()) { texts.append(try text()) }
+    for _ in 0..<(try count()) { texts.append(try commonText()) }
     return texts
   }
 

@@ -9,11 +9,23 @@ extension Session {
   private static let recordVersion: UInt8 = 2
 
   /// The session as bytes, tokens included: only for sealing.
-  func record() -> [UInt8] {
-    var writer = RecordWriter()
+  func record() -> [UInt8] { record(RecordWriter()) }
+
+  /// The same in the least room, for ``PackedSession``.
+  func compactRecord() -> [UInt8] {
+    let grown = record(RecordWriter(isCompact: true))
+    // What grew has room to grow on.
+    var exact: [UInt8] = []
+    exact.reserveCapacity(grown.count)
+    exact += grown
+    return exact
+  }
+
+  private func record(_ writer: RecordWriter) -> [UInt8] {
+    var writer = writer
     writer.append(byte: Self.recordVersion)
     writer.append(generation)
-    writer.append(user.issuer)
+    writer.append(common: user.issuer)
     writer.append(user.subject)
     writer.append(user.tenant) { $0.append($1) }
     for part in [profile.name, profile.username, profile.email, profile.claims] {
@@ -23,7 +35,7 @@ extension Session {
     writer.append(authTime) { $0.append($1) }
     writer.append(idToken) { $0.append($1) }
     writer.append(refreshToken) { $0.append($1) }
-    writer.append(grantedScopes)
+    writer.append(common: grantedScopes)
     writer.append(sid) { $0.append($1) }
     writer.append(loginHint) { $0.append($1) }
     switch state {
@@ -34,29 +46,38 @@ extension Session {
     }
     writer.append(count: tokens.count)
     for (resource, token) in tokens {
-      writer.append(resource.name)
+      writer.append(common: resource.name)
       writer.append(token.secret)
-      writer.append(token.scopes) { $0.append($1) }
+      writer.append(token.scopes) { $0.append(common: $1) }
       for time in [token.issuedAt, token.softExpiry, token.hardExpiry, token.expiresAt] {
         writer.append(time)
       }
     }
     writer.append(count: extraScopes.count)
     for (resource, scopes) in extraScopes {
-      writer.append(resource.name)
-      writer.append(scopes)
+      writer.append(common: resource.name)
+      writer.append(common: scopes)
     }
-    writer.append(withheldScopes)
+    writer.append(common: withheldScopes)
     return writer.bytes
   }
 
   /// Reads a record of the session with this hash.
   init(record: [UInt8], hash: TicketHash, lastSeenAt: Timestamp) throws(SealError) {
-    var reader = RecordReader(record)
+    try self.init(RecordReader(record), hash: hash, lastSeenAt: lastSeenAt)
+  }
+
+  /// Reads a compact record.
+  init(compactRecord: [UInt8], hash: TicketHash, lastSeenAt: Timestamp) throws(SealError) {
+    try self.init(RecordReader(compactRecord, isCompact: true), hash: hash, lastSeenAt: lastSeenAt)
+  }
+
+  private init(_ reader: RecordReader, hash: TicketHash, lastSeenAt: Timestamp) throws(SealError) {
+    var reader = reader
     let version = try reader.byte()
     guard (1...Self.recordVersion).contains(version) else { throw .malformed }
     let generation = try reader.number()
-    let issuer = try reader.text()
+    let issuer = try reader.commonText()
     let subject = try reader.text()
     let tenant = try reader.optional { r throws(SealError) in try r.text() }
     let profile = UserProfile(
@@ -68,7 +89,7 @@ extension Session {
     let authTime = try reader.optional { r throws(SealError) in try r.time() }
     let idToken = try reader.optional { r throws(SealError) in try r.secret() }
     let refreshToken = try reader.optional { r throws(SealError) in try r.secret() }
-    let grantedScopes = try reader.texts()
+    let grantedScopes = try reader.commonTexts()
     let sid = try reader.optional { r throws(SealError) in try r.text() }
     let loginHint = try reader.optional { r throws(SealError) in try r.text() }
     let state: State =
@@ -79,15 +100,18 @@ extension Session {
       }
     var tokens: [ResourceKey: AccessToken] = [:]
     for _ in 0..<(try reader.count()) {
-      let resource = ResourceKey(try reader.text())
+      let resource = ResourceKey(try reader.commonText())
       tokens[resource] = AccessToken(
-        secret: try reader.secret(), scopes: try reader.optional { r throws(SealError) in try r.texts() },
+        secret: try reader.secret(),
+        scopes: try reader.optional { r throws(SealError) in try r.commonTexts() },
         issuedAt: try reader.time(), softExpiry: try reader.time(), hardExpiry: try reader.time(),
         expiresAt: try reader.time())
     }
     var extraScopes: [ResourceKey: [String]] = [:]
-    for _ in 0..<(try reader.count()) { extraScopes[ResourceKey(try reader.text())] = try reader.texts() }
-    let withheldScopes = version > 1 ? try reader.texts() : []
+    for _ in 0..<(try reader.count()) {
+      extraScopes[ResourceKey(try reader.commonText())] = try reader.commonTexts()
+    }
+    let withheldScopes = version > 1 ? try reader.commonTexts() : []
     guard reader.isAtEnd else { throw .malformed }
     let user =
       tenant.map { UserKey(issuer: issuer, tenant: $0, objectID: subject) }

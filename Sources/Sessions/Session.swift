@@ -46,6 +46,8 @@ public struct Session: Sendable {
   public var state: State
   /// Number of the version, from 1.
   public var generation: UInt64
+  /// The compact record that it was unpacked from: still its own while the generation is the same.
+  var origin: (generation: UInt64, record: [UInt8])?
 
   /// A session with every part given.
   public init(
@@ -88,6 +90,7 @@ extension Session {
   /// Lets what is ahead of the clock begin now, so that it does not live longer by the time the clock was set back. A token's age is
   /// not known then: it keeps its life, and is refreshed at the next opportunity.
   mutating func takeBack(to now: Timestamp) {
+    origin = nil
     createdAt = min(createdAt, now)
     lastSeenAt = min(lastSeenAt, now)
     for (resource, token) in tokens where token.issuedAt > now {
@@ -137,5 +140,9 @@ public struct SessionPolicy: Sendable {
   /// Whether the session has outlived either timeout.
   public func isOver(_ session: Session, at now: Timestamp) -> Bool {
     end(createdAt: session.createdAt, lastSeenAt: session.lastSeenAt) <= now
+  }
+
+  func isOver(_ entry: SessionEntry, at now: Timestamp) -> Bool {
+    end(createdAt: entry.times.created, lastSeenAt: entry.times.seen) <= now
   }
 }

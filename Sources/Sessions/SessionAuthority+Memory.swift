@@ -36,7 +36,7 @@ extension SessionAuthority {
       let now = clock()
       let hash = current(ticket, now: now)
       if let entry = entries.use(hash) {
-        guard policy.isOver(entry.session, at: now) else { return .entry(entry) }
+        guard policy.isOver(entry, at: now) else { return .entry(entry) }
         finish(entry, .timedOut)
         await remove(.session(hash))
         return .unknown
@@ -94,21 +94,21 @@ extension SessionAuthority {
   func inLine<Value: Sendable>(_ entry: SessionEntry, _ work: @escaping () async -> Value) -> Task<
     Value, Never
   > {
-    let before = entry.line
-    entry.lineLength += 1
+    let before = entry.activity.line
+    entry.activity.lineLength += 1
     let task = Task {
       await before?.value
       let value = await work()
       self.stepOut(entry)
       return value
     }
-    entry.line = Task { _ = await task.value }
+    entry.activity.line = Task { _ = await task.value }
     return task
   }
 
   private func stepOut(_ entry: SessionEntry) {
-    entry.lineLength -= 1
-    if entry.lineLength == 0 { entry.line = nil }
+    entry.activity.lineLength -= 1
+    if entry.activity.lineLength == 0 { entry.activity.line = nil }
   }
 
   /// Takes an entry out of memory. What is under way for it will find that it has ended.

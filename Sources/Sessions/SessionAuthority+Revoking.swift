@@ -51,7 +51,9 @@ extension SessionAuthority {
   /// False when the store did not give every session.
   private func reachAll(_ revocation: Revocation) async -> Bool {
     var isComplete = true
-    var hashes = Set(entries.values.lazy.filter { revocation.covers($0.session) }.map(\.hash))
+    var hashes = Set(
+      entries.values.lazy.filter { $0.belongs(to: revocation.user) && revocation.covers($0.session) }
+        .map(\.hash))
     do {
       hashes.formUnion(try await store.hashes(of: revocation.user))
     } catch {
@@ -72,7 +74,7 @@ extension SessionAuthority {
   private func take(back revocation: Revocation, from entry: SessionEntry) async {
     guard entry.isAlive, revocation.covers(entry.session), revocation.concerns(entry.session) else { return }
     // What failed, failed with the scopes that are taken back.
-    entry.troubles = entry.troubles.filter { $0.key.resource != revocation.resource }
+    entry.activity.troubles = entry.activity.troubles.filter { $0.key.resource != revocation.resource }
     _ = await commit(entry) { revocation.apply(to: &$0) }
   }
 }

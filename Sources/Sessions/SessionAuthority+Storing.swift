@@ -34,11 +34,11 @@ extension SessionAuthority {
     let areTouchesStored = await flushTouches()
     let now = clock()
     for entry in Array(entries.values) {
-      if entry.session.isAhead(of: now) {
+      if entry.isAhead(of: now) {
         entry.session.takeBack(to: now)
         events.changed(.updated(entry.session))
       }
-      if policy.isOver(entry.session, at: now) { finish(entry, .timedOut) }
+      if policy.isOver(entry, at: now) { finish(entry, .timedOut) }
     }
     overlaps = overlaps.filter { $0.value.until > now }
     await sweepNotes(now: now)
@@ -70,7 +70,7 @@ extension SessionAuthority {
 
   /// Waits for the refreshes that run and writes what waits to be written. Call it before the store closes.
   public func shutdown() async {
-    for entry in Array(entries.values) { await entry.line?.value }
+    for entry in Array(entries.values) { await entry.activity.line?.value }
     await retryRemovals()
     await saveUnsaved()
     await flushTouches()
@@ -113,7 +113,7 @@ extension SessionAuthority {
       if entry.ending == .over { await remove(.session(entry.hash)) }
       return nil
     }
-    next.lastSeenAt = max(next.lastSeenAt, entry.session.lastSeenAt)
+    next.lastSeenAt = max(next.lastSeenAt, entry.times.seen)
     entry.session = next
     events.changed(.updated(next))
     return next

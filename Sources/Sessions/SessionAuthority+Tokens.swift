@@ -27,7 +27,7 @@ extension SessionAuthority {
     var fallback: AccessToken?
     if let token = session.tokens[resource], claims == nil {
       if let rejected, token.secret == rejected {
-        if entry.forced[resource] == rejected { return .rejectedAgain(session) }
+        if entry.activity.forced[resource] == rejected { return .rejectedAgain(session) }
       } else {
         switch token.phase(at: now) {
         case .fresh: return .token(token, session)
@@ -45,7 +45,9 @@ extension SessionAuthority {
       return fallback.map { .token($0, session) } ?? .needsSignIn(session)
     }
     let outcome: TokenOutcome
-    if entry.flights[key] == nil, let trouble = entry.troubles[key], isInForce(trouble, now: now) {
+    if entry.activity.flights[key] == nil, let trouble = entry.activity.troubles[key],
+      isInForce(trouble, now: now)
+    {
       outcome = remembered(trouble, session, now: now)
     } else {
       outcome = await flight(entry, key, rejected: rejected).value
@@ -64,7 +66,7 @@ extension SessionAuthority {
   }
 
   private func isHeldBack(_ entry: SessionEntry, _ key: SessionEntry.FlightKey, now: Timestamp) -> Bool {
-    entry.troubles[key].map { isInForce($0, now: now) } ?? false
+    entry.activity.troubles[key].map { isInForce($0, now: now) } ?? false
   }
 
   /// Nothing is remembered for longer than ``maxPause``: what seems to be, was noted before the clock was set back.
@@ -86,14 +88,14 @@ extension SessionAuthority {
   private func flight(
     _ entry: SessionEntry, _ key: SessionEntry.FlightKey, rejected: Secret?
   ) -> Task<TokenOutcome, Never> {
-    if let running = entry.flights[key] { return running }
+    if let running = entry.activity.flights[key] { return running }
     let before = entry.session.tokens[key.resource]?.secret
     let task = inLine(entry) {
       let outcome = await self.refresh(entry, key, before: before, isForced: rejected != nil)
-      entry.flights[key] = nil
+      entry.activity.flights[key] = nil
       return outcome
     }
-    entry.flights[key] = task
+    entry.activity.flights[key] = task
     return task
   }
 
@@ -163,7 +165,7 @@ extension SessionAuthority {
       entry.remember(.interaction(refusal), of: key, for: Self.refusalMemory, now: now)
       return .interactionRequired(refusal, entry.session)
     case .transient(let retryAfter, let detail):
-      let attempts = entry.troubles[key]?.attempts ?? 0
+      let attempts = entry.activity.troubles[key]?.attempts ?? 0
       let pause =
         retryAfter.map { min(max($0, .seconds(1)), Self.maxPause) } ?? .seconds(1 << min(attempts, 6))
       entry.remember(.transient(detail: detail), of: key, for: min(pause, Self.maxPause), now: now)
@@ -197,10 +199,10 @@ extension SessionAuthority {
       discard(answer, of: entry)
       return .unknownSession
     }
-    entry.troubles[key] = nil
+    entry.activity.troubles[key] = nil
     entry.forgetTroubles(of: others.keys)
     entry.forgetTroubles(of: CollectionOfOne(key.resource))
-    entry.forced[key.resource] = isForced ? token.secret : nil
+    entry.activity.forced[key.resource] = isForced ? token.secret : nil
     return .token(token, session)
   }
 
@@ -234,7 +236,7 @@ extension SessionAuthority {
       stored.generation > entry.storedGeneration ?? .max, let token = stored.refreshToken, token != used
     else { return false }
     var session = stored
-    session.lastSeenAt = max(stored.lastSeenAt, entry.session.lastSeenAt)
+    session.lastSeenAt = max(stored.lastSeenAt, entry.times.seen)
     entry.storedGeneration = stored.generation
     entry.session = session
     events.changed(.updated(session))

@@ -94,14 +94,14 @@ public actor SessionAuthority {
     // which of the two cookies the browser keeps is open.
     if let old, overlaps[old] == nil, case .entry(let entry) = await find(old) {
       // A refresh that runs may rotate the token that is carried over.
-      if grant.refreshToken == nil, entry.session.user == grant.user { await entry.line?.value }
+      if grant.refreshToken == nil, entry.belongs(to: grant.user) { await entry.activity.line?.value }
       if entry.isAlive { replaced = entry }
     }
     let now = clock()
     let ticket = Ticket.make()
-    let userChanged = replaced.map { $0.session.user != grant.user } ?? false
-    let session = newSession(
-      grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : replaced?.session)
+    let previous = replaced?.session
+    let userChanged = previous.map { $0.user != grant.user } ?? false
+    let session = newSession(grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : previous)
     if let replaced {
       detach(replaced, userChanged ? .over : .replaced)
       if !userChanged {
@@ -123,7 +123,7 @@ public actor SessionAuthority {
       events.changed(.updated(session))
     }
     return SignInResult(
-      ticket: ticket, session: session, previous: replaced?.session, userChanged: userChanged)
+      ticket: ticket, session: session, previous: previous, userChanged: userChanged)
   }
 
   /// Notes that a session is in use. Report at least every ``SessionPolicy/touchInterval`` while it is.
@@ -132,8 +132,8 @@ public actor SessionAuthority {
     let hash = current(ticket, now: now)
     let time = min(time, now)
     if let entry = entries.use(hash) {
-      guard entry.session.lastSeenAt < time, !policy.isOver(entry.session, at: time) else { return }
-      entry.session.lastSeenAt = time
+      guard entry.times.seen < time, !policy.isOver(entry, at: time) else { return }
+      entry.noteUse(time)
     }
     guard touches.count < policy.memoryCapacity || touches[hash] != nil else { return }
     touches[hash] = max(time, touches[hash] ?? time)
@@ -157,16 +157,19 @@ public actor SessionAuthority {
 
   /// Ends all sessions of a user, also those that only the store has.
   public func endAll(of user: UserKey) async {
-    await endAll(.user(user)) { $0.user == user }
+    await endAll(.user(user)) { $0.belongs(to: user) }
   }
 
   /// Ends all sessions that belong to one session at the provider, also those that only the store has.
   public func endAll(issuer: String, sid: String) async {
-    await endAll(.providerSession(issuer: issuer, sid: sid)) { $0.sid == sid && $0.user.issuer == issuer }
+    await endAll(.providerSession(issuer: issuer, sid: sid)) { entry in
+      let session = entry.session
+      return session.sid == sid && session.user.issuer == issuer
+    }
   }
 
-  private func endAll(_ removal: Removal, where matches: (Session) -> Bool) async {
-    for entry in Array(entries.values) where matches(entry.session) { finish(entry, .revoked) }
+  private func endAll(_ removal: Removal, where matches: (SessionEntry) -> Bool) async {
+    for entry in Array(entries.values) where matches(entry) { finish(entry, .revoked) }
     loads.removeAll()
     await remove(removal)
   }
@@ -186,12 +189,12 @@ public actor SessionAuthority {
   /// Gives a session what a consent brought that its user gave in another browser. Its ticket stays, since whoever has it
   /// hears nothing of a new one. Nil when there is no such session of this user.
   public func extend(_ ticket: TicketHash, with grant: SignInGrant) async -> Session? {
-    guard case .entry(let entry) = await find(ticket), entry.session.user == grant.user else { return nil }
+    guard case .entry(let entry) = await find(ticket), entry.belongs(to: grant.user) else { return nil }
     let tokens = scheduled(grant, clock())
     return await inLine(entry) {
       let session = await self.commit(entry) { Self.take(grant, tokens, into: &$0) }
-      entry.troubles = [:]
-      entry.forced = [:]
+      entry.activity.troubles = [:]
+      entry.activity.forced = [:]
       return session
     }.value
   }
