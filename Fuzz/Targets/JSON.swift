@@ -82,7 +82,7 @@ extension Target {
       expect(Double(whole) == near, "a number is one number: \(number)")
     }
     for (key, inner) in value.object?.members ?? [] {
-      let escaped = key.replacing("~", with: "~0").replacing("/", with: "~1")
+      let escaped = key.escaping(UInt8(ascii: "~"), as: "~0").escaping(UInt8(ascii: "/"), as: "~1")
       expectEqual(value.at(pointer: "/" + escaped), inner, "a pointer leads to its member")
       touch(inner)
     }
@@ -91,7 +91,8 @@ extension Target {
 }
 
 extension String {
-  fileprivate func replacing(_ mark: Character, with text: String) -> String {
-    String(decoding: utf8.flatMap { $0 == mark.asciiValue ? Array(text.utf8) : [$0] }, as: UTF8.self)
+  /// By bytes: a combining mark may not hide the mark.
+  fileprivate func escaping(_ mark: UInt8, as text: String) -> String {
+    String(decoding: utf8.flatMap { $0 == mark ? Array(text.utf8) : [$0] }, as: UTF8.self)
   }
 }
