@@ -27,7 +27,7 @@ from support.provider import CLIENT_ID, CLIENT_SECRET, TOKEN_EXCHANGE, TOKEN_TYP
 from support.server import Answer
 from support.upstream import JSON, EchoUpstream, message, refuse, result
 from support.visitor import Visitor, consent_required, error_of, give_consent, login_required, tool_call
-from test_tls import Authority
+from support.authority import Authority
 
 CALENDAR = "api://calendar/read"
 BODY = "application/x-www-form-urlencoded"

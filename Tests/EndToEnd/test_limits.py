@@ -23,7 +23,7 @@ from support.server import Answer
 from support.upstream import EVENTS, SessionStreams
 from support.visitor import BOTH_KINDS, LEGACY, Visitor, tool_call
 from test_observability import metrics
-from test_tls import Authority
+from support.authority import Authority
 
 LONG = {"request_headers": "60s", "request_body": "60s", "write": "60s"}
 
