@@ -208,3 +208,39 @@ import Testing
     #expect(kind == .array)
   }
 }
+
+@Suite struct JSONGrammarTests {
+  @Test func `a plain run ends at the same byte wherever it stands and whatever follows`() {
+    var wrong: [String] = []
+    for byte in UInt8.min...UInt8.max {
+      let isPlain = byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+      for count in 1...20 {
+        for place in 0..<count {
+          // What stands behind the byte borrows from nothing before it.
+          for other in [UInt8(ascii: "!"), 0xFF, 0x7F, 0x20] {
+            var bytes = [UInt8](repeating: other, count: count)
+            bytes[place] = byte
+            let end = JSONGrammar.plainEnd(bytes.span, 0, count)
+            if end != (isPlain ? count : place) { wrong.append("\(byte) at \(place) of \(count): \(end)") }
+          }
+        }
+      }
+    }
+    #expect(wrong == [])
+  }
+
+  @Test func `a plain run goes no further than its end`() {
+    let bytes = [UInt8](repeating: UInt8(ascii: "a"), count: 32)
+    for start in 0...32 {
+      for end in start...32 { #expect(JSONGrammar.plainEnd(bytes.span, start, end) == end) }
+    }
+  }
+
+  @Test func `the first of several bytes ends a plain run`() {
+    let text = Array("0123456\u{1}\"\\\u{0}\u{0}\"\"!!".utf8)
+    for start in 0..<text.count {
+      let naive = text[start...].firstIndex { $0 < 0x20 || $0 == 0x22 || $0 == 0x5C } ?? text.count
+      #expect(JSONGrammar.plainEnd(text.span, start, text.count) == naive)
+    }
+  }
+}
