@@ -25,10 +25,10 @@ class Coatcheck(Peer):
         }
         if setting.certificate:
             config["tls"] = {"certificate_file": str(setting.certificate.certificate), "private_key_file": str(setting.certificate.key), "min_version": "1.3"}
+        # One user has all the streams here, and one address all the users.
+        config["limits"] = {"sign_ins_per_address": 1_000_000}
         if setting.streams:
-            bound = setting.streams + 500
-            # All streams are those of one user, and most come from one address.
-            config["limits"] = {"connections": bound, "upstream_connections": bound, "connections_per_address": bound, "streams_per_user": bound}
+            config["limits"] |= dict.fromkeys(["connections", "upstream_connections", "connections_per_address", "streams_per_user"], setting.streams + 500)
         self.proxy = Proxy(self.directory, config, "any-secret", port=self.port, binary=setting.binary)
 
     def run(self) -> Service:
