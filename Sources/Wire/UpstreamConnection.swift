@@ -125,7 +125,9 @@ final class UpstreamConnection: Pollable, LoopTimerOwner {
 
   /// The request is written: the answer's head has to come.
   func armForAnswer() {
-    if case .awaitingHead = exchange?.phase, let pool { timer.arm(after: pool.settings.responseHeadersTimeout) }
+    if case .awaitingHead = exchange?.phase, let pool {
+      timer.arm(after: pool.settings.responseHeadersTimeout)
+    }
   }
 
   /// The next bytes of the answer's body have to come. Called when none are there; counts from the last ones.

@@ -30,14 +30,15 @@ CHECKS = {
 ACCEPTED = {
     "cert_revocation": "the test's authority publishes neither a revocation list nor an OCSP address",
     "cert_extlifeSpan": "the same of its lifetime",
+    "sessionresumption_ticket": "a warning that it cannot be tried where TLS 1.2 is not spoken",
     "engine_problem": "about the scanner's own OpenSSL",
     "RC4": "about the scanner's own OpenSSL, which cannot try these",
 }
 # What must have been looked at, so that a scan that ended early is no success.
 LOOKED_AT = {
-    "1.2": ["TLS1_2", "TLS1_3", "cipherlist_AEAD", "PFS", "cipher_order", "cert_chain_of_trust", "OCSP_stapling", "HSTS", "heartbleed", "secure_renego",
+    "1.2": ["TLS1_2", "TLS1_3", "PFS", "cipher_order", "cert_chain_of_trust", "OCSP_stapling", "HSTS_time", "heartbleed", "secure_renego",
             "secure_client_renego", "CRIME_TLS", "BREACH", "fallback_SCSV", "ROBOT", "LOGJAM", "LUCKY13"],
-    "1.3": ["TLS1_2", "TLS1_3", "cert_chain_of_trust", "OCSP_stapling", "HSTS"],
+    "1.3": ["TLS1_2", "TLS1_3", "cert_chain_of_trust", "OCSP_stapling", "HSTS_time"],
 }
 LOW = {"OK", "INFO", "LOW", "DEBUG"}
 
@@ -92,7 +93,7 @@ def scanned(binary, background, tmp_path_factory):
 def test_testssl_finds_nothing_above_low(scanned, kind, version):
     findings, _ = scanned[kind, version]
     ids = {finding["id"].split(" ")[0] for finding in findings}
-    assert not [name for name in LOOKED_AT[version] if name not in ids], sorted(ids)
+    assert not [name for name in LOOKED_AT[version] if name not in ids], " ".join(sorted(ids))
     severe = {finding["id"]: (finding["severity"], finding["finding"]) for finding in findings
               if finding["severity"] not in LOW and finding["id"].split(" ")[0] not in ACCEPTED}
     assert not severe
@@ -104,6 +105,8 @@ def test_sslyze_finds_what_mozilla_recommends(scanned, kind, version):
     """The modern profile from TLS 1.3 on, the intermediate one with TLS 1.2."""
     _, found = scanned[kind, version]
     issues = dict(found["issues"])
+    # Judged by the browsers' lists of authorities; that the test's own is satisfied is asserted below.
+    issues.pop("certificate_path_validation", None)
     if (kind, version) == ("rsa", "1.3"):
         # The modern profile knows ECDSA certificates only.
         assert issues.pop("certificate_types")

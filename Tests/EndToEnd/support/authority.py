@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 class Authority:
@@ -31,9 +31,14 @@ class Authority:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(public_key).serial_number(x509.random_serial_number())
                    .not_valid_before(now - datetime.timedelta(days=age)).not_valid_after(now + datetime.timedelta(days=days))
-                   .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True))
+                   .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
+                   # What strict readers of RFC 5280 §4.2 want to see.
+                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), False)
+                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
+                   .add_extension(x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), True))
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+            builder = (builder.add_extension(x509.SubjectAlternativeName(names), False)
+                       .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False))
         return builder.sign(self.key, hashes.SHA256())
 
     def make(self, label: str, *hosts: str, days: int = 30, age: int = 60, kind: str = "ec", chain: bool = False) -> tuple[x509.Certificate, bytes, bytes]:
