@@ -186,7 +186,7 @@ def test_without_a_key_file_one_is_made_beside_the_store_and_kept(proxy, provide
     key = [file for file in one.directory.iterdir() if file.suffix == ".key" or "key" in file.name]
     assert len(key) == 1, list(one.directory.iterdir())
     assert stat.S_IMODE(key[0].stat().st_mode) == 0o600
-    assert key[0].name in one.output(), "the log says that a key was made"
+    wait_until(lambda: key[0].name in one.output(), "the log to say that a key was made")
     content = key[0].read_bytes()
     visitor = Visitor(one, provider).sign_in()
     one.stop()

@@ -22,12 +22,12 @@ from cryptography.x509.oid import NameOID
 from conftest import test_config
 from processes import wait_until
 from proxy import Proxy
+from support.authority import Authority
 from support.entra import ON_BEHALF_OF, OWN_SCOPE, EntraDouble
 from support.provider import CLIENT_ID, CLIENT_SECRET, TOKEN_EXCHANGE, TOKEN_TYPE, FakeProvider
 from support.server import Answer
 from support.upstream import JSON, EchoUpstream, message, refuse, result
 from support.visitor import Visitor, consent_required, error_of, give_consent, login_required, tool_call
-from support.authority import Authority
 
 CALENDAR = "api://calendar/read"
 BODY = "application/x-www-form-urlencoded"
@@ -274,7 +274,7 @@ def test_the_actors_token_is_read_for_each_exchange(proxy, provider, upstream, t
     saul = Visitor(one, provider, "saul").sign_in()
     assert error_of(saul.call(path="/files"), 502)["data"]["reason"] == "provider_misconfigured"
     assert saul.call(path="/mcp").status == 200
-    assert "actor" in one.output()
+    wait_until(lambda: "actor" in one.output(), "the log to say what is wrong")
 
 
 MODES = {
@@ -467,7 +467,7 @@ def test_an_assertion_that_vanished_is_the_operators_fault_and_ends_no_session(f
     harvey = Visitor(one, provider).sign_in()
     federated.file.unlink()
     assert error_of(harvey.call(path="/mcp"), 502)["data"]["reason"] == "provider_misconfigured"
-    assert str(federated.file) in one.output(), "the log names the file"
+    wait_until(lambda: str(federated.file) in one.output(), "the log to name the file")
     assert harvey.signed_in
 
 
@@ -611,7 +611,7 @@ def test_a_certificate_that_is_no_longer_accepted_ends_no_session(certified):
     certified.provider.expected = "the-new-name"
     assert error_of(harvey.call(path="/mcp"), 502)["data"]["reason"] == "provider_misconfigured"
     assert harvey.signed_in
-    assert "invalid_client" in harvey.proxy.output()
+    wait_until(lambda: "invalid_client" in harvey.proxy.output(), "the log to say why")
 
 
 def test_a_certificate_of_an_unknown_authority_fails_without_harm(certified, tmp_path):

@@ -18,12 +18,12 @@ from conftest import test_config
 from processes import free_port, wait_until
 from proxy import Proxy
 from support import http
+from support.authority import Authority
 from support.provider import CLIENT_SECRET
 from support.server import Answer
 from support.upstream import EVENTS, SessionStreams
 from support.visitor import BOTH_KINDS, LEGACY, Visitor, tool_call
 from test_observability import metrics
-from support.authority import Authority
 
 LONG = {"request_headers": "60s", "request_body": "60s", "write": "60s"}
 
