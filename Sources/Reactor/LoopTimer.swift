@@ -87,18 +87,22 @@ class TimerEntry {
   }
 
   fileprivate func tell() { owner?.timerFired(tag) }
+
+  /// The timer is gone: nothing that it refers to need be kept for it. A reference that is not counted keeps the memory, too.
+  fileprivate func release() { owner = nil }
 }
 
 /// The entry of a timer that calls a closure.
 private final class CallingTimerEntry: TimerEntry {
-  private let handler: () -> Void
+  private var handler: (() -> Void)?
 
   init(_ handler: @escaping () -> Void) {
     self.handler = handler
     super.init(tag: 0)
   }
 
-  override func tell() { handler() }
+  override func tell() { handler?() }
+  override func release() { handler = nil }
 }
 
 extension MonotonicTime {
@@ -109,6 +113,7 @@ extension MonotonicTime {
 extension EventLoop {
   /// The place of a timer that was released is worth nothing.
   fileprivate func forget(_ entry: TimerEntry) {
+    entry.release()
     guard entry.queued != nil else { return }
     entry.queued = nil
     staleTimers += 1

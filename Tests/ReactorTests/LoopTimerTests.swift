@@ -79,6 +79,20 @@ import Testing
     }
   }
 
+  @Test func `a timer that was released keeps nothing alive`() async throws {
+    try await onNewLoop { loop in
+      final class Thing {}
+      weak var kept: Thing?
+      do {
+        let thing = Thing()
+        kept = thing
+        let timer = LoopTimer(loop: loop) { withExtendedLifetime(thing) {} }
+        timer.arm(after: .seconds(3600))
+      }
+      #expect(kept == nil)
+    }
+  }
+
   @Test func `a timer disarmed by another of the same moment does not fire`() async throws {
     try await onNewLoop { loop in
       var fired = 0
