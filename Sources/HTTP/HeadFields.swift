@@ -39,6 +39,14 @@ struct HeadFields: ~Copyable {
     present = (0, 0)
   }
 
+  /// Gives back the room that the lines do not need.
+  mutating func trimLines() {
+    var exact: ContiguousArray<FieldSlot> = []
+    exact.reserveCapacity(slots.count)
+    exact += slots
+    slots = exact
+  }
+
   /// The next complete line without its CRLF, or nil when it has not arrived. A line that ends in a bare LF is refused
   /// (RFC 9112 §2.2 lets a recipient accept it; two readings of one head are what smuggling is made of).
   mutating func nextLine(_ buffer: borrowing Buffer, _ bytes: Span<UInt8>) throws(HTTPError) -> Range<Int>? {

@@ -72,6 +72,9 @@ public struct RequestHead: ~Copyable, Sendable {
     expectsContinue = false
   }
 
+  /// Gives back memory that the field lines do not need: for a request whose answer takes long.
+  public mutating func trimFields() { table.trimLines() }
+
   /// The first field line with that name.
   public func first(_ id: FieldID) -> FieldSlot? { table.first(id) }
 

@@ -264,6 +264,7 @@ public final class Exchange {
     answer.forgetFields()
     answerBytes.removeAll(keepingCapacity: false)
     requestBytes.trimStorage()
+    request.trimFields()
   }
 
   /// Gives back the empty blocks of a connection that is quiet for a while.
