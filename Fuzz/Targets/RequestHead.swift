@@ -45,7 +45,10 @@ extension Target {
       expectInside(slot.value, bounds, "a value is in the head")
       expectEqual(ASCII.lowercased(buffer.string(slot.name)), field.name, "a field's name")
       expectEqual(buffer.array(slot.value), field.value, "a field's value")
-      expectEqual(slot.isHopByHop, other.isHopByHop(field.name), "\(field.name) ends at this hop")
+      // What a gateway interface would take for a name we know ends here, too.
+      let isWithheld = slot.id == .other && FieldID.isLookalike(buffer, slot.name)
+      expectEqual(
+        slot.isHopByHop, isWithheld || other.isHopByHop(field.name), "\(field.name) ends at this hop")
     }
     expectEqual(head.framing, other.requestFraming, "the framing is the one that the lines say")
     expect(other.values("host").count <= 1, "one Host at most")
@@ -81,7 +84,7 @@ extension Target {
 }
 
 /// A request head read from bytes that arrive in pieces.
-private struct RequestReading {
+private struct RequestReading: ~Copyable {
   var head = RequestHead()
   var outcome = "incomplete"
 

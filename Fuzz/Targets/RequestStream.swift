@@ -86,7 +86,7 @@ private struct StreamReading {
     UpstreamRequest.write(
       to: &out, head: head, input: buffer, route: Self.route,
       additions: UpstreamRequest.Additions(
-        authorization: Array("Authorization: Bearer t\r\n".utf8), forwarding: [], requestID: 1,
+        token: Secret("t"), forwarding: [], requestID: 1,
         pathRest: head.path, target: nil, dropsMCPSessionID: false))
     switch head.framing {
     case .length(let count): AnswerHead.appendContentLength(count, to: &out)
@@ -102,7 +102,7 @@ private struct StreamReading {
   private mutating func finish(
     _ head: borrowing RequestHead, _ reader: borrowing BodyReader, _ body: inout Buffer, _ out: inout Buffer
   ) {
-    if head.framing == .chunked { Trailers.appendLastChunk(reader.trailer, to: &out) }
+    if head.framing == .chunked { Trailers.appendLastChunk(reader.trailer, to: &out) { _, _ in false } }
     expectEqual(reader.delivered, UInt64(body.count), "the bytes of a body are counted")
     requests.append(
       PlainRequests.Request(method: requestLine.method, target: requestLine.target, body: body.array()))

@@ -96,7 +96,7 @@ extension Target {
 }
 
 /// A response head read from bytes that arrive in pieces.
-private struct ResponseReading {
+private struct ResponseReading: ~Copyable {
   var head = ResponseHead()
   var outcome = "incomplete"
 

@@ -23,7 +23,7 @@ extension Target {
     for extends in [false, true] { forward(head, buffer, route, rest, extends) }
   }
 
-  private static let token = "Bearer ours.and.only.ours"
+  private static let token = "ours.and.only.ours"
 
   private static func forward(
     _ head: borrowing RequestHead, _ buffer: borrowing Buffer, _ route: Route, _ rest: Range<Int>,
@@ -41,7 +41,7 @@ extension Target {
     UpstreamRequest.write(
       to: &out, head: head, input: buffer, route: route,
       additions: UpstreamRequest.Additions(
-        authorization: Array("Authorization: \(token)\r\n".utf8), forwarding: forwarding.array(),
+        token: Secret(token), forwarding: forwarding.array(),
         requestID: 7, pathRest: rest, target: nil, dropsMCPSessionID: false))
     switch head.framing {
     case .length(let count): AnswerHead.appendContentLength(count, to: &out)
@@ -71,7 +71,7 @@ extension Target {
     let plain = PlainHead(out.array())
     expectEqual(plain.requestFraming, head.framing, "another reader finds the same framing")
     expectEqual(plain.values("host").map(\.text), [route.upstream.authority], "one Host: the upstream's")
-    expectEqual(plain.values("authorization").map(\.text), [token], "one token: ours")
+    expectEqual(plain.values("authorization").map(\.text), ["Bearer \(token)"], "one token: ours")
     for name in [
       "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via", "x-request-id",
     ] {
