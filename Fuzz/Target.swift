@@ -1,5 +1,6 @@
 import Basics
 import Glibc
+import HTTP
 
 /// One entry for bytes from outside, and what must hold whatever they are. A property that does not hold ends the process, which
 /// libFuzzer takes for a crash.
@@ -67,6 +68,11 @@ struct Choice {
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
     return Int((z ^ (z >> 31)) % UInt64(max(1, bound)))
+  }
+
+  /// Now and then limits that small inputs meet.
+  mutating func headLimits() -> HeadLimits {
+    next(below: 4) == 0 ? HeadLimits(headBytes: 256, fieldCount: 6, targetBytes: 48) : HeadLimits()
   }
 
   /// Up to four places to cut `count` bytes at, in ascending order, the end last.

@@ -7,8 +7,7 @@ extension Target {
   /// finds in the same bytes.
   static let requestHead = Target("request-head") { input in
     var choice = Choice(input)
-    let limits =
-      choice.next(below: 4) == 0 ? HeadLimits(headBytes: 256, fieldCount: 6, targetBytes: 48) : HeadLimits()
+    let limits = choice.headLimits()
     let whole = RequestReading(input, cuts: [input.count], limits)
     let pieces = RequestReading(input, cuts: choice.cuts(of: input.count), limits)
     expectEqual(whole.outcome, pieces.outcome, "whole and in pieces the head says the same")

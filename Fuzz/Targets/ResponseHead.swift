@@ -8,8 +8,7 @@ extension Target {
   /// The head of an upstream's answer, and the head that the client gets instead.
   static let responseHead = Target("response-head") { input in
     var choice = Choice(input)
-    let limits =
-      choice.next(below: 4) == 0 ? HeadLimits(headBytes: 256, fieldCount: 6, targetBytes: 48) : HeadLimits()
+    let limits = choice.headLimits()
     let method = [Method.post, .get, .head, .options][choice.next(below: 4)]
     let whole = ResponseReading(input, cuts: [input.count], limits, method)
     let pieces = ResponseReading(input, cuts: choice.cuts(of: input.count), limits, method)

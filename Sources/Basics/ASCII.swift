@@ -8,6 +8,18 @@ public enum ASCII {
   /// Whether `byte` is `0`–`9`.
   @inlinable public static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
 
+  /// The number that the digits of `range` write; nil when there are none, other bytes, or more than `maxDigits`, which
+  /// is at most 19.
+  public static func decimal(_ bytes: Span<UInt8>, _ range: Range<Int>, maxDigits: Int) -> UInt64? {
+    guard (1...maxDigits).contains(range.count) else { return nil }
+    var number: UInt64 = 0
+    for i in range {
+      guard isDigit(bytes[i]) else { return nil }
+      number = number &* 10 &+ UInt64(bytes[i] &- 0x30)
+    }
+    return number
+  }
+
   /// Whether `byte` is `A`–`Z` or `a`–`z`.
   @inlinable public static func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) &- 0x61 < 26 }
 

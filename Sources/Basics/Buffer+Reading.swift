@@ -117,6 +117,17 @@ extension Buffer {
     return unsafe Self.equalsIgnoringCase(start + range.lowerBound, start + other.lowerBound, range.count)
   }
 
+  /// Whether a range of this buffer and one of another hold the same bytes, ASCII letters compared without case.
+  public borrowing func equalsIgnoringCase(
+    _ range: Range<Int>, of other: borrowing Buffer, _ otherRange: Range<Int>
+  ) -> Bool {
+    check(range)
+    other.check(otherRange)
+    guard range.count == otherRange.count else { return false }
+    return unsafe Self.equalsIgnoringCase(
+      start + range.lowerBound, other.start + otherRange.lowerBound, range.count)
+  }
+
   /// Eight bytes at a time while they are equal or differ in the case bit only; then byte by byte.
   private static func equalsIgnoringCase(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ count: Int)
     -> Bool

@@ -142,29 +142,18 @@ struct HeadFields: ~Copyable {
     for connection in slots where connection.id == .connection {
       var elements = ListElements(connection.value)
       while let option = elements.next(buffer) {
-        if Self.isSameName(other.span, range, buffer.span, option) { return true }
+        if other.equalsIgnoringCase(range, of: buffer, option) { return true }
       }
     }
     return false
-  }
-
-  private static func isSameName(_ a: Span<UInt8>, _ x: Range<Int>, _ b: Span<UInt8>, _ y: Range<Int>) -> Bool
-  {
-    guard x.count == y.count else { return false }
-    for i in 0..<x.count
-    where ASCII.lowercased(a[x.lowerBound + i]) != ASCII.lowercased(b[y.lowerBound + i]) { return false }
-    return true
   }
 
   // RFC 9110 §8.6. One field with digits only: a list of equal numbers is allowed by the RFC and refused here.
   private mutating func noteContentLength(_ bytes: Span<UInt8>, _ value: Range<Int>) throws(HTTPError) {
     guard !contains(.contentLength) else { throw .bad("more than one Content-Length") }
     // 18 digits fit into UInt64 and are more than any body.
-    guard (1...18).contains(value.count) else { throw .bad("malformed Content-Length") }
-    var length: UInt64 = 0
-    for i in value {
-      guard ASCII.isDigit(bytes[i]) else { throw .bad("malformed Content-Length") }
-      length = length &* 10 &+ UInt64(bytes[i] &- 0x30)
+    guard let length = ASCII.decimal(bytes, value, maxDigits: 18) else {
+      throw .bad("malformed Content-Length")
     }
     contentLength = length
   }

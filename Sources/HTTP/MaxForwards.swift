@@ -4,14 +4,7 @@ public import Basics
 public enum MaxForwards {
   /// How often the request may still be forwarded; nil when that is not said, or not by a number of up to nine digits.
   public static func left(_ head: borrowing RequestHead, _ buffer: borrowing Buffer) -> UInt64? {
-    guard let value = head.only(.maxForwards), (1...9).contains(value.count) else { return nil }
-    let bytes = buffer.span
-    var count: UInt64 = 0
-    for i in value {
-      guard ASCII.isDigit(bytes[i]) else { return nil }
-      count = count * 10 + UInt64(bytes[i] - 0x30)
-    }
-    return count
+    head.only(.maxForwards).flatMap { ASCII.decimal(buffer.span, $0, maxDigits: 9) }
   }
 
   /// Appends the field line for the next server, one less than received; nothing where there is no number.

@@ -48,8 +48,9 @@ public actor MemorySessionStore: SessionStore {
 
   public func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
     try checkOpen()
-    guard let present = sessions[session.hash], self.generation(of: session.hash) == generation else {
-      throw .conflict(current: self.generation(of: session.hash))
+    let current = self.generation(of: session.hash)
+    guard current == generation, let present = sessions[session.hash] else {
+      throw .conflict(current: current)
     }
     var packed = PackedSession(session)
     packed.lastSeenAt = max(packed.lastSeenAt, present.lastSeenAt)
