@@ -38,11 +38,9 @@ def scene(binary, background, tmp_path_factory):
 
 @pytest.fixture
 def broken(scene):
-    double = scene.broken
-    double.drop()
-    double.behave, double.behaviours = well, []
-    double.ran.clear()
-    return double
+    scene.broken.drop()
+    scene.broken.mend()
+    return scene.broken
 
 
 @pytest.fixture

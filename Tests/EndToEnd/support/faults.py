@@ -17,7 +17,7 @@ from proxy import Proxy
 from . import http
 from .http import ConnectionEnded
 from .provider import TOKEN_EXCHANGE, FakeProvider
-from .server import Answer, Background, Request, Wire
+from .server import Answer, Background, Request, Server, Wire
 from .upstream import event
 from .visitor import Visitor, error_of, tool_call
 
@@ -88,54 +88,46 @@ async def well(wound: Wound) -> None:
         await wound.answer(await wound.request())
 
 
-class BrokenUpstream:
+class BrokenUpstream(Server):
     """A server whose connections behave as `behave` says, or as `behaviours` say one after the other first. `ran` counts what was carried out."""
 
     def __init__(self, background: Background):
-        self.background = background
+        super().__init__(background)
+        self.left = 0
+        self.ran: Counter = Counter()
+        self.mend()
+
+    def mend(self) -> None:
+        """Answers every request from here on, and has carried out none."""
         self.behave: Behaviour = well
         self.behaviours: list[Behaviour] = []
-        self.ran: Counter = Counter()
-        self.connections = 0
-        self.open: set[asyncio.StreamWriter] = set()
-        self.left = 0
+        self.ran.clear()
 
     def start(self, port: int = 0, backlog: int = 100) -> "BrokenUpstream":
-        async def listen():
-            return await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, backlog=backlog)
-        self._server = self.background.run(listen())
-        self.port = self._server.sockets[0].getsockname()[1]
+        super().start(port, backlog)
         return self
-
-    def stop(self) -> None:
-        """No longer listens; connections are reset."""
-        async def end():
-            self._server.close()
-            for writer in list(self.open):
-                writer.transport.abort()
-        self.background.run(end())
 
     def drop(self, politely: bool = True) -> None:
         """Closes all connections, as a server that restarts does."""
         async def end():
-            for writer in list(self.open):
+            for writer in list(self._open):
                 writer.close() if politely else writer.transport.abort()
         self.background.run(end())
 
     @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def open(self) -> set[asyncio.StreamWriter]:
+        return self._open
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.open.add(writer)
+        self._open.add(writer)
         behave = self.behaviours.pop(0) if self.behaviours else self.behave
         try:
             await behave(Wound(self, reader, writer, self.connections))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self.open.discard(writer)
+            self._open.discard(writer)
             self.left += 1
             writer.close()
 

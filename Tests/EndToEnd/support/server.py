@@ -120,9 +120,9 @@ class Server:
     async def handle(self, request: Request, wire: Wire) -> Answer | None:
         raise NotImplementedError
 
-    def start(self, port: int = 0) -> "Server":
+    def start(self, port: int = 0, backlog: int = 4096) -> "Server":
         async def listen():
-            return await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, backlog=4096, ssl=self.tls)
+            return await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, backlog=backlog, ssl=self.tls)
         self._server = self.background.run(listen())
         self.port = self._server.sockets[0].getsockname()[1]
         return self
