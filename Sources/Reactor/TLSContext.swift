@@ -10,7 +10,11 @@ internal import COpenSSL
   /// Lives as long as the object.
   let pointer: OpaquePointer
 
+  /// Whether OpenSSL is ready. Its tables are not freed when the process ends: other threads may still be using them.
+  private static let isReady = OPENSSL_init_ssl(UInt64(OPENSSL_INIT_NO_ATEXIT), nil) == 1
+
   init(_ role: Role, minimum: Int32) throws(ReactorError) {
+    guard Self.isReady else { throw ReactorError("OpenSSL: \(TLSErrors.drain() ?? "unknown")") }
     let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
     guard let pointer = unsafe SSL_CTX_new(method) else { throw ReactorError("OpenSSL has no TLS \(role)") }
     unsafe self.pointer = pointer

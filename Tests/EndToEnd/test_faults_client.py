@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import threading
 import time
 
 import pytest
@@ -128,9 +129,10 @@ def test_while_a_token_is_refreshed(scene, harvey, broken, by_reset, era):
     """The refresh goes on, for its answer may hold the only refresh token that works; the call does not."""
     visitor = expired(scene)
     refreshes = scene.provider.count["refresh_token"]
+    goes_on = threading.Event()
 
     async def slow(request, wire, usual):
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(goes_on.wait, 8)
         return await usual(request, wire)
 
     scene.provider.moods = {"refresh_token": slow}
@@ -142,10 +144,12 @@ def test_while_a_token_is_refreshed(scene, harvey, broken, by_reset, era):
     vanish(connection, by_reset)
     if era == LEGACY and not by_reset:
         # The end of what a client sends is not its end: it may still read, and the call goes on.
+        goes_on.set()
         assert visitor.call("next").status == 200
         wait_until(lambda: broken.ran["left"] == 1, "the call that is not cancelled")
     else:
         wait_until(lambda: gone(scene) == before + 1, "the proxy to notice")
+        goes_on.set()
         assert visitor.call("next").status == 200
         assert broken.ran["left"] == 0
     assert scene.provider.count["refresh_token"] == refreshes + 1 and scene.provider.count["reuse"] == 0
