@@ -15,13 +15,6 @@ SHORT = 300
 """Bytes up to which an answer is also said byte by byte."""
 
 
-@pytest.fixture(scope="module")
-def stage(binary, background, tmp_path_factory):
-    one = Stage(tmp_path_factory.mktemp("conformance"), binary, background)
-    yield one
-    one.stop()
-
-
 def divided(case: Answer, turn: int) -> list:
     steps = []
     for number, step in enumerate(case.steps):

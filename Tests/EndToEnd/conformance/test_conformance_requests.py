@@ -16,13 +16,6 @@ SHORT = 800
 """Bytes up to which a case is also sent byte by byte."""
 
 
-@pytest.fixture(scope="module")
-def stage(binary, background, tmp_path_factory):
-    one = Stage(tmp_path_factory.mktemp("conformance"), binary, background)
-    yield one
-    one.stop()
-
-
 def send(client: Client, parts: list[bytes]) -> None:
     for number, part in enumerate(parts):
         if number:

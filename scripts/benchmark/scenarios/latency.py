@@ -22,8 +22,14 @@ def _added(rounds: dict[str, list[dict]]) -> None:
                 one[f"{key}_added"] = one[key] - direct[key]
 
 
-def _nothing_added(result: Result) -> None:
-    """The row without a proxy has neither a difference to itself nor a proxy's processor time."""
+def _compare(bench: Bench, result: Result, contenders: list, measure, first: float, digits: int) -> None:
+    """`measure` for `first` seconds to warm up, then for a round's in turns."""
+    for one in contenders:
+        measure(one, first)
+    rounds = bench.take_turns(contenders, lambda one: measure(one, bench.options.seconds), lambda one: f"p50 {one['p50']:.{digits}f} p99 {one['p99']:.{digits}f}")
+    _added(rounds)
+    add_medians(result, contenders, rounds)
+    # The row without a proxy has neither a difference to itself nor a proxy's processor time.
     result.rows["direct"] = {key: None if key.startswith("cpu") or key.endswith("_added") else value for key, value in result.rows["direct"].items()}
 
 
@@ -47,12 +53,7 @@ def rate_3000(bench: Bench) -> Result:
                 raise RuntimeError(f"{one.name}: {found['requests'] - found['good']} of {found['requests']} answers were no 200")
             return found | {"cpu": (one.cpu() - before) / found["requests"] * 1e6 if one.name != "direct" else 0.0}
 
-        for one in contenders:
-            load(one, 1)
-        rounds = bench.take_turns(contenders, lambda one: load(one, bench.options.seconds), lambda one: f"p50 {one['p50']:.2f} p99 {one['p99']:.2f}")
-        _added(rounds)
-        add_medians(result, contenders, rounds)
-    _nothing_added(result)
+        _compare(bench, result, contenders, load, first=1, digits=2)
     return result
 
 
@@ -67,10 +68,5 @@ def sse_latency(bench: Bench) -> Result:
             file = bench.file("request", messages.stream(one.port, one.cookie))
             return tools.run("streams", "latency", file, STREAMS, seconds, one.port)
 
-        for one in contenders:
-            listen(one, 0.5)
-        rounds = bench.take_turns(contenders, lambda one: listen(one, bench.options.seconds), lambda one: f"p50 {one['p50']:.3f} p99 {one['p99']:.3f}")
-        _added(rounds)
-        add_medians(result, contenders, rounds)
-    _nothing_added(result)
+        _compare(bench, result, contenders, listen, first=0.5, digits=3)
     return result
