@@ -36,8 +36,9 @@ extension Target {
     var text = challenge.scheme
     if let token = challenge.token68 { text += " " + token }
     for (i, parameter) in challenge.parameters.enumerated() {
-      let value = parameter.value.flatMap { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }
-      text += (i == 0 ? " " : ", ") + "\(parameter.name)=\"" + String(value) + "\""
+      // By scalars: a quote that a combining mark follows is a quote.
+      let value = parameter.value.unicodeScalars.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }
+      text += (i == 0 ? " " : ", ") + "\(parameter.name)=\"" + value.joined() + "\""
     }
     guard text.utf8.count <= 8192 else { return }
     expectEqual(
