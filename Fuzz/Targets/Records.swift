@@ -54,6 +54,8 @@ extension Target {
     expectEqual(again.extraScopes, session.extraScopes, "its scopes")
     expectEqual(again.withheldScopes, session.withheldScopes, "its withheld scopes")
     expectEqual(again.generation, session.generation, "its generation")
+    expectEqual(again.provider, session.provider, "its provider")
+    expectEqual(again.unknownFields, session.unknownFields, "what it does not know")
     expectEqual(again.createdAt, session.createdAt, "its age")
     expectEqual(again.idToken, session.idToken, "its ID token")
     expectEqual(again.record().count, record.count, "its length")

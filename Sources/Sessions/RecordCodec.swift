@@ -7,7 +7,7 @@ internal import Basics
 /// plus one, or a zero before any other text in their place.
 struct RecordWriter {
   private(set) var bytes: [UInt8] = []
-  private let isCompact: Bool
+  let isCompact: Bool
 
   init(isCompact: Bool = false) { self.isCompact = isCompact }
 
@@ -77,7 +77,7 @@ struct RecordWriter {
 struct RecordReader {
   private let bytes: [UInt8]
   private var position = 0
-  private let isCompact: Bool
+  let isCompact: Bool
 
   init(_ bytes: [UInt8], isCompact: Bool = false) {
     self.bytes = bytes
@@ -124,6 +124,9 @@ struct RecordReader {
     }
     return Int(value)
   }
+
+  /// The number of an ``ExtensionField``.
+  mutating func tag() throws(SealError) -> UInt32 { UInt32(clamping: try anyCount()) }
 
   mutating func data() throws(SealError) -> [UInt8] {
     let length = try count()

@@ -5,8 +5,9 @@ internal import Basics
 extension Session {
   /// Version of the form, its first byte. Another form gets another number, so that a newer program can read
   /// an older file.
-  /// 1 has no ``withheldScopes``.
-  private static let recordVersion: UInt8 = 2
+  /// 1 has no ``withheldScopes``, 2 no ``ExtensionField``s. What comes later is such a field, not another version: a program that
+  /// does not know it keeps it, so that programs of two releases can share a store.
+  private static let recordVersion: UInt8 = 3
 
   /// The session as bytes, tokens included: only for sealing.
   func record() -> [UInt8] { record(RecordWriter()) }
@@ -59,6 +60,12 @@ extension Session {
       writer.append(common: scopes)
     }
     writer.append(common: withheldScopes)
+    let fields = knownFields(writer.isCompact) + unknownFields
+    writer.append(count: fields.count)
+    for field in fields {
+      writer.append(count: Int(field.tag))
+      writer.append(field.bytes)
+    }
     return writer.bytes
   }
 
@@ -112,15 +119,28 @@ extension Session {
       extraScopes[ResourceKey(try reader.commonText())] = try reader.commonTexts()
     }
     let withheldScopes = version > 1 ? try reader.commonTexts() : []
+    var fields = version > 2 ? try ExtensionField.list(&reader) : []
     guard reader.isAtEnd else { throw .malformed }
+    let provider = try fields.take(.provider, reader.isCompact) { r throws(SealError) in try r.commonText() }
     let user =
       tenant.map { UserKey(issuer: issuer, tenant: $0, objectID: subject) }
       ?? UserKey(issuer: issuer, subject: subject)
     self.init(
-      hash: hash, user: user, profile: profile, createdAt: createdAt, lastSeenAt: lastSeenAt,
+      hash: hash, user: user, provider: provider, profile: profile, createdAt: createdAt,
+      lastSeenAt: lastSeenAt,
       authTime: authTime,
       idToken: idToken, refreshToken: refreshToken, grantedScopes: grantedScopes, tokens: tokens,
       extraScopes: extraScopes, withheldScopes: withheldScopes, sid: sid, loginHint: loginHint, state: state,
       generation: generation)
+    unknownFields = fields
+  }
+
+  /// The parts that are not in every session.
+  private func knownFields(_ isCompact: Bool) -> [ExtensionField] {
+    var fields: [ExtensionField] = []
+    if let provider {
+      fields.append(ExtensionField(.provider, isCompact) { $0.append(common: provider) })
+    }
+    return fields
   }
 }

@@ -18,6 +18,9 @@ public struct Session: Sendable {
   public let hash: TicketHash
   /// Whose it is.
   public let user: UserKey
+  /// The configured name of the provider that it was signed in with; nil: the only one there is, or the session is from before
+  /// providers had names.
+  public var provider: String?
   /// What pages may show.
   public var profile: UserProfile
   /// When it began. The absolute timeout counts from here.
@@ -46,12 +49,15 @@ public struct Session: Sendable {
   public var state: State
   /// Number of the version, from 1.
   public var generation: UInt64
+  /// What a newer program wrote into the session and this one does not know; kept as it is.
+  var unknownFields: [ExtensionField] = []
   /// The compact record that it was unpacked from: still its own while the generation is the same.
   var origin: (generation: UInt64, record: [UInt8])?
 
   /// A session with every part given.
   public init(
-    hash: TicketHash, user: UserKey, profile: UserProfile = UserProfile(), createdAt: Timestamp,
+    hash: TicketHash, user: UserKey, provider: String? = nil, profile: UserProfile = UserProfile(),
+    createdAt: Timestamp,
     lastSeenAt: Timestamp, authTime: Timestamp? = nil, idToken: Secret? = nil, refreshToken: Secret? = nil,
     grantedScopes: [String] = [], tokens: [ResourceKey: AccessToken] = [:],
     extraScopes: [ResourceKey: [String]] = [:], withheldScopes: [String] = [], sid: String? = nil,
@@ -59,6 +65,7 @@ public struct Session: Sendable {
   ) {
     self.hash = hash
     self.user = user
+    self.provider = provider
     self.profile = profile
     self.createdAt = createdAt
     self.lastSeenAt = lastSeenAt

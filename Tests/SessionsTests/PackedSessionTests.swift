@@ -49,6 +49,15 @@ import Testing
     #expect(!entry.isBusy && entry.session.sid == "sid-2")
   }
 
+  @Test func `a provider's name costs a session in memory three bytes, and none a byte`() {
+    var session = Session.sample(now: now)
+    session.provider = "staff"
+    let named = session.compactRecord().count
+    session.provider = nil
+    #expect(named - session.compactRecord().count == 3)
+    #expect(session.compactRecord().last == 0)
+  }
+
   @Test func `nothing of a packed session is shown`() {
     let packed = PackedSession(.sample(now: now))
     var text = ""

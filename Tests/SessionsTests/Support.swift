@@ -183,7 +183,7 @@ extension Session {
       at: now,
       jitter: 0)
     return Session(
-      hash: ticket, user: user,
+      hash: ticket, user: user, provider: "staff",
       profile: UserProfile(
         name: "Alice Ätherisch", username: "alice-canary", email: "alice@mail-canary.example",
         claims: #"{"dept":"7"}"#), createdAt: now, lastSeenAt: now, authTime: now,
@@ -210,7 +210,7 @@ func expectSame(_ a: Session?, _ b: Session, sourceLocation: SourceLocation = #_
   #expect(a.grantedScopes == b.grantedScopes && a.tokens == b.tokens, sourceLocation: sourceLocation)
   #expect(
     a.extraScopes == b.extraScopes && a.withheldScopes == b.withheldScopes, sourceLocation: sourceLocation)
-  #expect(a.sid == b.sid, sourceLocation: sourceLocation)
+  #expect(a.sid == b.sid && a.provider == b.provider, sourceLocation: sourceLocation)
   #expect(a.loginHint == b.loginHint && a.state == b.state, sourceLocation: sourceLocation)
   #expect(a.generation == b.generation, sourceLocation: sourceLocation)
 }
