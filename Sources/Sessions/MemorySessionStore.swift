@@ -2,7 +2,8 @@ public import Basics
 
 /// Sessions, records and notes in memory only: all are gone at a restart.
 ///
-/// Bounded by the caller's sweeps for sessions and notes and by a limit for records.
+/// Bounded by the caller's sweeps for sessions, aliases and notes and by a limit for records. Several may work
+/// on one through ``view()``, as processes do on a shared store.
 public actor MemorySessionStore: SessionStore {
   private struct RecordKey: Hashable {
     let kind: RecordKind
@@ -20,7 +21,15 @@ public actor MemorySessionStore: SessionStore {
     let owner: UserKey?
   }
 
-  private var sessions: [TicketHash: PackedSession] = [:]
+  public nonisolated var isShared: Bool { false }
+
+  var sessions: [TicketHash: PackedSession] = [:]
+  /// The last lease of each session that ever had one, also when it has ended.
+  var leases: [TicketHash: MemoryLease] = [:]
+  /// Tickets that stand for newer sessions.
+  var aliases: [TicketHash: (new: TicketHash, until: Timestamp)] = [:]
+  var listeners: [MemoryStoreView.Number: @Sendable (StoreNotice) -> Void] = [:]
+  let clock: WallClock
   private var records: [RecordKey: SingleUseRecord] = [:]
   private var recordCounts: [RecordKind: Int] = [:]
   /// The records that are bound to an owner, with the number that tells their order.
@@ -32,45 +41,15 @@ public actor MemorySessionStore: SessionStore {
   private var isClosed = false
 
   /// An empty store.
-  public init(maxRecordsPerKind: Int = 50_000) { self.maxRecordsPerKind = max(1, maxRecordsPerKind) }
+  /// - Parameter clock: the time that leases run by.
+  public init(maxRecordsPerKind: Int = 50_000, clock: @escaping WallClock = Timestamp.now) {
+    self.maxRecordsPerKind = max(1, maxRecordsPerKind)
+    self.clock = clock
+  }
 
   public func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
     try checkOpen()
     return sessions[hash]?.session(hash)
-  }
-
-  public func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
-    try checkOpen()
-    if let current = generation(of: session.hash) { throw .conflict(current: current) }
-    if let old { sessions[old] = nil }
-    sessions[session.hash] = PackedSession(session)
-  }
-
-  public func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
-    try checkOpen()
-    let current = self.generation(of: session.hash)
-    guard current == generation, let present = sessions[session.hash] else {
-      throw .conflict(current: current)
-    }
-    var packed = PackedSession(session)
-    packed.lastSeenAt = max(packed.lastSeenAt, present.lastSeenAt)
-    sessions[session.hash] = packed
-  }
-
-  public func delete(_ hash: TicketHash) async throws(StoreError) {
-    try checkOpen()
-    sessions[hash] = nil
-  }
-
-  public func deleteAll(of user: UserKey) async throws(StoreError) -> [TicketHash] {
-    try deleteAll { $1.belongs(to: user, $0) }
-  }
-
-  public func deleteAll(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
-    try deleteAll { hash, packed in
-      let session = packed.session(hash)
-      return session.sid == sid && session.user.issuer == issuer
-    }
   }
 
   public func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash] {
@@ -95,6 +74,8 @@ public actor MemorySessionStore: SessionStore {
       sessions[hash]?.began(noLaterThan: now)
       sessions[hash]?.lastSeenAt = min(session.lastSeenAt, now)
     }
+    leases = leases.filter { sessions[$0.key] != nil }
+    aliases = aliases.filter { $0.value.until > now }
     for (key, record) in records where record.expiresAt <= now { remove(key) }
   }
 
@@ -178,25 +159,17 @@ public actor MemorySessionStore: SessionStore {
   public func close() async {
     isClosed = true
     sessions = [:]
+    leases = [:]
+    aliases = [:]
+    listeners = [:]
     records = [:]
     recordCounts = [:]
     ownedRecords = [:]
     notes = [:]
   }
 
-  private func checkOpen() throws(StoreError) {
+  func checkOpen() throws(StoreError) {
     if isClosed { throw .unavailable("it was closed") }
-  }
-
-  private func generation(of hash: TicketHash) -> UInt64? { sessions[hash]?.session(hash).generation }
-
-  private func deleteAll(
-    where matches: (TicketHash, PackedSession) -> Bool
-  ) throws(StoreError) -> [TicketHash] {
-    try checkOpen()
-    let gone = sessions.filter { matches($0.key, $0.value) }.map(\.key)
-    for hash in gone { sessions[hash] = nil }
-    return gone
   }
 
   private func set(_ kept: [Note], of owner: NoteOwner) { notes[owner] = kept.isEmpty ? nil : kept }

@@ -58,6 +58,15 @@ extension SQLiteSessionStore {
     CREATE INDEX notes_updated ON notes (updated_at);
     CREATE INDEX records_owner ON records (kind, owner, expires_at) WHERE owner IS NOT NULL;
     """,
+    // A row without a lease has no end of one.
+    """
+    ALTER TABLE sessions ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sessions ADD COLUMN lease_holder BLOB;
+    ALTER TABLE sessions ADD COLUMN lease_until INTEGER;
+    CREATE TABLE aliases (old BLOB PRIMARY KEY, new BLOB NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX aliases_new ON aliases (new);
+    CREATE INDEX aliases_until ON aliases (until);
+    """,
   ]
 
   /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next

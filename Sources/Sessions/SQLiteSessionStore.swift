@@ -12,14 +12,19 @@ public final class SQLiteSessionStore: SessionStore {
   private let queue: DatabaseQueue
   let sealer: Sealer
   let maxRecordsPerKind: Int
+  let clock: WallClock
+
+  /// False: another process at the file is not heard of, and meets this one only in the rows.
+  public var isShared: Bool { false }
 
   /// Opens the file at `path`, and makes it (mode 0600) where there is none; its directory must exist.
   /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when
   ///   it is not ours or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
-  public static func open(path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000)
-    async throws(StoreError)
-    -> SQLiteSessionStore
-  {
+  /// - Parameter clock: the time that leases run by.
+  public static func open(
+    path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000,
+    clock: @escaping WallClock = Timestamp.now
+  ) async throws(StoreError) -> SQLiteSessionStore {
     // SQLite gives its -wal and -shm files the mode of the database.
     let descriptor = unsafe Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .unavailable("\(path): \(unsafe String(cString: strerror(errno)))") }
@@ -39,33 +44,33 @@ public final class SQLiteSessionStore: SessionStore {
           return .commit
         }
       }
-      return SQLiteSessionStore(queue: queue, sealer: sealer, maxRecordsPerKind: maxRecordsPerKind)
+      return SQLiteSessionStore(
+        queue: queue, sealer: sealer, maxRecordsPerKind: maxRecordsPerKind, clock: clock)
     } catch {
       throw StoreError(error, path: path)
     }
   }
 
-  private init(queue: DatabaseQueue, sealer: Sealer, maxRecordsPerKind: Int) {
+  private init(
+    queue: DatabaseQueue, sealer: Sealer, maxRecordsPerKind: Int, clock: @escaping WallClock
+  ) {
     self.queue = queue
     self.sealer = sealer
     self.maxRecordsPerKind = max(1, maxRecordsPerKind)
+    self.clock = clock
   }
 
   public func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
     try await transaction { [sealer] db in
       guard
         let row = try Row.fetchOne(
-          db, sql: "SELECT seen_at, sealed, created_at FROM sessions WHERE hash = ?", arguments: [hash.data])
+          db, sql: "SELECT hash, seen_at, created_at, sealed FROM sessions WHERE hash = ?",
+          arguments: [hash.data])
       else { return nil }
-      let seenAt: Int64 = row[0]
-      let sealed: Data = row[1]
-      let createdAt: Int64 = row[2]
-      let envelope = Array(sealed)
+      let envelope = Self.envelope(row)
       let place = SealPlace.session(hash)
       let record = try sealer.open(envelope, for: place)
-      var session = try Session(record: record, hash: hash, lastSeenAt: Timestamp(milliseconds: seenAt))
-      // A sweep may have taken the column back; the sealed record stays as it was.
-      session.began(noLaterThan: Timestamp(milliseconds: createdAt))
+      let session = try Self.session(row, hash, record)
       if !sealer.isCurrent(envelope) {
         // The key has changed since: seal again while it is at hand, so that the old key can be retired.
         try db.execute(
@@ -76,10 +81,29 @@ public final class SQLiteSessionStore: SessionStore {
     }
   }
 
-  public func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
+  /// The sealed record of a row with the columns of ``session(_:_:_:)``.
+  static func envelope(_ row: Row) -> [UInt8] {
+    let sealed: Data = row[3]
+    return Array(sealed)
+  }
+
+  /// The session of a row (hash, seen_at, created_at, sealed) whose record was opened.
+  static func session(_ row: Row, _ hash: TicketHash, _ record: [UInt8]) throws -> Session {
+    var session = try Session(record: record, hash: hash, lastSeenAt: Timestamp(milliseconds: row[1]))
+    // A sweep may have taken the column back; the sealed record stays as it was.
+    session.began(noLaterThan: Timestamp(milliseconds: row[2]))
+    return session
+  }
+
+  public func insert(_ session: Session, removing old: TicketHash?, aliasUntil: Timestamp?)
+    async throws(StoreError)
+  {
     try await transaction { [sealer] db in
       if let current = try Self.generation(db, session.hash) { throw StoreError.conflict(current: current) }
-      if let old { try db.execute(sql: "DELETE FROM sessions WHERE hash = ?", arguments: [old.data]) }
+      if let old {
+        try db.execute(sql: "DELETE FROM sessions WHERE hash = ?", arguments: [old.data])
+        try Self.alias(db, old, to: session.hash, until: aliasUntil)
+      }
       let sid = session.sid.map { UserKey.sidDigest(issuer: session.user.issuer, sid: $0).data }
       try db.execute(
         sql: """
@@ -94,19 +118,25 @@ public final class SQLiteSessionStore: SessionStore {
     }
   }
 
-  public func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
+  public func save(_ session: Session, replacing generation: UInt64, under lease: SessionLease?)
+    async throws(StoreError)
+  {
+    let fence = lease.map { Int64(bitPattern: $0.fence) }
     try await transaction { [sealer] db in
       try db.execute(
         sql: """
           UPDATE sessions SET generation = ?, seen_at = max(seen_at, ?), sealed = ?
-          WHERE hash = ? AND generation = ?
+          WHERE hash = ? AND generation = ? AND fence = coalesce(?, fence)
           """,
         arguments: [
           Int64(bitPattern: session.generation), session.lastSeenAt.milliseconds,
           Data(sealer.seal(session.record(), for: .session(session.hash))), session.hash.data,
-          Int64(bitPattern: generation),
+          Int64(bitPattern: generation), fence,
         ])
       guard db.changesCount == 1 else {
+        if let fence, let current = try Self.fence(db, session.hash), current != fence {
+          throw StoreError.fenced
+        }
         throw StoreError.conflict(current: try Self.generation(db, session.hash))
       }
     }
@@ -155,6 +185,7 @@ public final class SQLiteSessionStore: SessionStore {
           WHERE created_at > ? OR seen_at > ?
           """,
         arguments: [now.milliseconds, now.milliseconds, limit, limit])
+      try db.execute(sql: "DELETE FROM aliases WHERE until <= ?", arguments: [now.milliseconds])
       try db.execute(sql: "DELETE FROM records WHERE expires_at <= ?", arguments: [now.milliseconds])
     }
   }
@@ -186,7 +217,7 @@ public final class SQLiteSessionStore: SessionStore {
     }
   }
 
-  private static func generation(_ db: Database, _ hash: TicketHash) throws -> UInt64? {
+  static func generation(_ db: Database, _ hash: TicketHash) throws -> UInt64? {
     try Int64.fetchOne(db, sql: "SELECT generation FROM sessions WHERE hash = ?", arguments: [hash.data])
       .map(UInt64.init(bitPattern:))
   }
@@ -203,7 +234,7 @@ public final class SQLiteSessionStore: SessionStore {
 }
 
 extension SealPlace {
-  fileprivate static func session(_ hash: TicketHash) -> SealPlace {
+  static func session(_ hash: TicketHash) -> SealPlace {
     SealPlace(table: "sessions", row: hash.digest.bytes, field: "session")
   }
 }

@@ -79,7 +79,7 @@ extension SessionAuthority {
   /// Adds a new session to the store; called in the entry's line.
   func addToStore(_ entry: SessionEntry, removing old: TicketHash?) async {
     do {
-      try await store.insert(entry.session, removing: old)
+      try await store.insert(entry.session, removing: old, aliasUntil: nil)
       entry.storedGeneration = entry.session.generation
     } catch {
       events.storeFailed(error)
@@ -126,9 +126,9 @@ extension SessionAuthority {
     for _ in 0..<3 {
       do {
         if let stored = entry.storedGeneration {
-          try await store.save(next, replacing: stored)
+          try await store.save(next, replacing: stored, under: nil)
         } else {
-          try await store.insert(next, removing: nil)
+          try await store.insert(next, removing: nil, aliasUntil: nil)
         }
         entry.storedGeneration = next.generation
         return

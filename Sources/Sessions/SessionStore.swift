@@ -4,19 +4,38 @@ public import Basics
 ///
 /// Every method may be called from anywhere and never blocks its caller's thread for disk work. Conformers
 /// pass `StoreContract` in the tests.
+///
+/// Several processes may use one store at the same time where ``isShared`` says so. What keeps them apart is in
+/// the store: generations, leases with fences, records that are taken once.
 public protocol SessionStore: Sendable {
+  /// Whether other processes may work on the same sessions at the same time, and hear of each other.
+  var isShared: Bool { get }
+
   /// The session, or nil. Timeouts are the caller's business.
   /// - Throws: ``StoreError/sealed(_:)`` when the row exists but does not open;
   ///   ``StoreError/unavailable(_:)``.
   func load(_ hash: TicketHash) async throws(StoreError) -> Session?
 
   /// Adds a new session and, in the same step, removes the one it takes the place of.
+  /// - Parameters:
+  ///   - old: its ticket; it need not be here.
+  ///   - aliasUntil: until when the old ticket stands for the new session, see ``alias(of:now:)``; nil: it is
+  ///     over at once. Tickets that stood for the old session stand for the new one then, each until its own
+  ///     time.
   /// - Throws: ``StoreError/conflict(current:)`` when there is one under this hash already.
-  func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError)
+  func insert(_ session: Session, removing old: TicketHash?, aliasUntil: Timestamp?) async throws(StoreError)
+
+  /// The ticket of the session that `ticket` stands for since a sign-in took its session's place, whether that
+  /// session still lives or not; nil when it stands for none, or not any more.
+  func alias(of ticket: TicketHash, now: Timestamp) async throws(StoreError) -> TicketHash?
 
   /// Replaces the session if the stored one has this `generation`.
-  /// - Throws: ``StoreError/conflict(current:)`` otherwise; nothing is written then.
-  func save(_ session: Session, replacing generation: UInt64) async throws(StoreError)
+  /// - Parameter lease: what the caller believes to hold; nil: it holds none.
+  /// - Throws: ``StoreError/fenced`` when a later lease was given since, whatever the generation;
+  ///   ``StoreError/conflict(current:)`` when the generation is another. Nothing is written then. A lease that
+  ///   only ran out does no harm.
+  func save(_ session: Session, replacing generation: UInt64, under lease: SessionLease?)
+    async throws(StoreError)
 
   /// Removes the session. Removing what is not there is no error.
   func delete(_ hash: TicketHash) async throws(StoreError)
@@ -26,6 +45,18 @@ public protocol SessionStore: Sendable {
 
   /// Removes all sessions that belong to one session at the provider, and says which.
   func deleteAll(issuer: String, sid: String) async throws(StoreError) -> [TicketHash]
+
+  /// Removes every session, and says how many there were.
+  func deleteEverySession() async throws(StoreError) -> Int
+
+  /// The generations of those of these sessions that exist.
+  func generations(of hashes: [TicketHash]) async throws(StoreError) -> [TicketHash: UInt64]
+
+  /// Sessions in an order of the store's own, at most `limit` a page. Whoever follows ``SessionPage/next`` to
+  /// its end meets every session that was there all the time once or more.
+  /// - Parameter cursor: ``SessionPage/next`` of the page before; nil: the first. What is no cursor of this
+  ///   store gives an empty page.
+  func page(after cursor: String?, limit: Int) async throws(StoreError) -> SessionPage
 
   /// The tickets of all sessions of a user, in no order.
   func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash]
@@ -72,6 +103,27 @@ public protocol SessionStore: Sendable {
 
   /// Removes notes of every kind and owner that were last written at this time or earlier.
   func sweepNotes(updatedBefore: Timestamp) async throws(StoreError)
+
+  /// Gives the session's lease to `holder`, unless another has it. A holder that asks again gets a new one in
+  /// the place of its old one: the answer to its first question may have been lost.
+  /// - Parameter duration: at most ``SessionLease/longest``.
+  func acquireLease(_ hash: TicketHash, holder: LeaseHolder, for duration: Duration) async throws(StoreError)
+    -> LeaseAnswer
+
+  /// Lets a lease last for `duration` from now on. False when it ran out, was released or is another's.
+  func renewLease(_ lease: SessionLease, for duration: Duration) async throws(StoreError) -> Bool
+
+  /// Gives a lease back; listeners hear ``StoreNotice/leaseEnded(_:)``. One that is not the holder's any more
+  /// stays as it is.
+  func releaseLease(_ lease: SessionLease) async throws(StoreError)
+
+  /// Tells all other processes; it reaches their listeners as ``StoreNotice/message(_:)``, at most once.
+  /// Sealed by the caller where it must be.
+  func publish(_ message: [UInt8]) async throws(StoreError)
+
+  /// Tells `listener`, in the place of the one before, what others do from now on, in their order. Called on
+  /// any thread; it must return at once. It does not hear what is done through this very store.
+  func listen(_ listener: @escaping @Sendable (StoreNotice) -> Void) async
 
   /// Number of sessions.
   func count() async throws(StoreError) -> Int

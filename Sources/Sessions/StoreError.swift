@@ -2,6 +2,8 @@
 public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The row is not at the generation that was to be replaced; `current` is what it has, nil when it is gone.
   case conflict(current: UInt64?)
+  /// The lease that was saved under is over: another one was given since.
+  case fenced
   /// The store cannot be reached or written for now: disk full, locked, read-only, closed.
   case unavailable(String)
   /// The file is not a database of this product, or is damaged.
@@ -16,6 +18,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .conflict(let current):
       "the stored session changed meanwhile (\(current.map { "generation \($0)" } ?? "gone"))"
+    case .fenced: "another process was given the session's lease meanwhile"
     case .unavailable(let detail): "the session store is unavailable: \(detail)"
     case .corrupt(let detail): "the session store is damaged: \(detail)"
     case .tooLarge(let limit): "a value to be kept is longer than \(limit) bytes"

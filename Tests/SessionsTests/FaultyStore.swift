@@ -10,11 +10,14 @@ final class FaultyStore: SessionStore {
     case down
   }
 
-  let inner = MemorySessionStore()
+  let inner: any SessionStore
+  var isShared: Bool { inner.isShared }
   let log = Journal<String>()
   private let state = Mutex<(fault: Fault, loadGate: Gate?, saveGate: Gate?)>((.none, nil, nil))
   let loads = Tally()
   let saves = Tally()
+
+  init(_ inner: any SessionStore = MemorySessionStore()) { self.inner = inner }
 
   func set(_ fault: Fault) { state.withLock { $0.fault = fault } }
   func holdLoads(_ gate: Gate?) { state.withLock { $0.loadGate = gate } }
@@ -32,16 +35,54 @@ final class FaultyStore: SessionStore {
     if let gate = state.withLock({ $0.loadGate }) { await gate.wait() }
     return session
   }
-  func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
+  func insert(_ session: Session, removing old: TicketHash?, aliasUntil: Timestamp?) async throws(StoreError)
+  {
     try pass("insert \(session.generation)")
-    try await inner.insert(session, removing: old)
+    try await inner.insert(session, removing: old, aliasUntil: aliasUntil)
   }
-  func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
+  func save(_ session: Session, replacing generation: UInt64, under lease: SessionLease?)
+    async throws(StoreError)
+  {
     try pass("save \(session.generation) \(session.refreshToken?.reveal() ?? "-")")
     saves.add()
     if let gate = state.withLock({ $0.saveGate }) { await gate.wait() }
-    try await inner.save(session, replacing: generation)
+    try await inner.save(session, replacing: generation, under: lease)
   }
+  func alias(of ticket: TicketHash, now: Timestamp) async throws(StoreError) -> TicketHash? {
+    try pass("alias")
+    return try await inner.alias(of: ticket, now: now)
+  }
+  func generations(of hashes: [TicketHash]) async throws(StoreError) -> [TicketHash: UInt64] {
+    try pass("generations")
+    return try await inner.generations(of: hashes)
+  }
+  func page(after cursor: String?, limit: Int) async throws(StoreError) -> SessionPage {
+    try pass("page")
+    return try await inner.page(after: cursor, limit: limit)
+  }
+  func deleteEverySession() async throws(StoreError) -> Int {
+    try pass("delete all")
+    return try await inner.deleteEverySession()
+  }
+  func acquireLease(_ hash: TicketHash, holder: LeaseHolder, for duration: Duration) async throws(StoreError)
+    -> LeaseAnswer
+  {
+    try pass("acquire")
+    return try await inner.acquireLease(hash, holder: holder, for: duration)
+  }
+  func renewLease(_ lease: SessionLease, for duration: Duration) async throws(StoreError) -> Bool {
+    try pass("renew")
+    return try await inner.renewLease(lease, for: duration)
+  }
+  func releaseLease(_ lease: SessionLease) async throws(StoreError) {
+    try pass("release")
+    try await inner.releaseLease(lease)
+  }
+  func publish(_ message: [UInt8]) async throws(StoreError) {
+    try pass("publish")
+    try await inner.publish(message)
+  }
+  func listen(_ listener: @escaping @Sendable (StoreNotice) -> Void) async { await inner.listen(listener) }
   func delete(_ hash: TicketHash) async throws(StoreError) {
     try pass("delete")
     try await inner.delete(hash)

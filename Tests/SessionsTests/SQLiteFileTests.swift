@@ -166,8 +166,8 @@ import Testing
     let directory = try TemporaryDirectory()
     let sealer = Sealer(current: .make())
     await (try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)).close()
-    try await directory.sql("PRAGMA user_version = 3")
-    await #expect(throws: StoreError.corrupt("the file has tables of version 3, this program knows 2")) {
+    try await directory.sql("PRAGMA user_version = 4")
+    await #expect(throws: StoreError.corrupt("the file has tables of version 4, this program knows 3")) {
       try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
     }
   }

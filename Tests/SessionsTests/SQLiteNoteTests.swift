@@ -116,7 +116,8 @@ import Testing
       Self.tables + """
         ATTACH '\(filled.file("s.db"))' AS filled;
         INSERT INTO meta SELECT * FROM filled.meta;
-        INSERT INTO sessions SELECT * FROM filled.sessions;
+        INSERT INTO sessions
+          SELECT hash, user, sid, generation, created_at, seen_at, sealed FROM filled.sessions;
         INSERT INTO records SELECT * FROM filled.records;
         """)
     return directory

@@ -6,6 +6,9 @@ import Testing
 @Suite struct `Every store` {
   enum Kind: CaseIterable {
     case memory, sqlite
+
+    /// Those that several processes share, and that tell one of the other.
+    static let shared: [Kind] = [.memory]
   }
 
   /// A store, with what it needs to live.
@@ -13,17 +16,26 @@ import Testing
     let store: any SessionStore
     let directory: TemporaryDirectory
     let clock = FakeClock()
+    /// The same sessions for another process.
+    let other: @Sendable () async throws -> any SessionStore
 
     init(_ kind: Kind, maxRecordsPerKind: Int = 50_000) async throws {
       directory = try TemporaryDirectory()
-      store =
-        switch kind {
-        case .memory: MemorySessionStore(maxRecordsPerKind: maxRecordsPerKind)
-        case .sqlite:
+      switch kind {
+      case .memory:
+        let memory = MemorySessionStore(maxRecordsPerKind: maxRecordsPerKind, clock: clock.wallClock)
+        store = memory
+        other = { memory.view() }
+      case .sqlite:
+        let sealer = Sealer(current: .make())
+        let open: @Sendable () async throws -> any SessionStore = { [directory, clock] in
           try await SQLiteSessionStore.open(
-            path: directory.file("sessions.db"), sealer: Sealer(current: .make()),
-            maxRecordsPerKind: maxRecordsPerKind)
+            path: directory.file("sessions.db"), sealer: sealer, maxRecordsPerKind: maxRecordsPerKind,
+            clock: clock.wallClock)
         }
+        store = try await open()
+        other = open
+      }
     }
   }
 

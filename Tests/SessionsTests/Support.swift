@@ -214,3 +214,15 @@ func expectSame(_ a: Session?, _ b: Session, sourceLocation: SourceLocation = #_
   #expect(a.loginHint == b.loginHint && a.state == b.state, sourceLocation: sourceLocation)
   #expect(a.generation == b.generation, sourceLocation: sourceLocation)
 }
+
+extension SessionStore {
+  /// Without an alias.
+  func insert(_ session: Session, removing old: TicketHash?) async throws(StoreError) {
+    try await insert(session, removing: old, aliasUntil: nil)
+  }
+
+  /// Without a lease.
+  func save(_ session: Session, replacing generation: UInt64) async throws(StoreError) {
+    try await save(session, replacing: generation, under: nil)
+  }
+}
