@@ -12,7 +12,33 @@ public enum ClientCredential: Sendable {
   case clientCertificate(certificateFile: String, privateKeyFile: String)
 }
 
+/// What the proxy signs in at the session store with.
+public struct StorePasswords: Sendable {
+  /// Of the servers; nil: none is sent.
+  public var password: Secret?
+  /// Of the sentinels themselves; nil: none is sent.
+  public var sentinelPassword: Secret?
+}
+
 extension Configuration {
+  /// Reads the passwords that `session.store.redis` names. Blocks.
+  /// - Throws: what is missing, empty or not one line; the password itself is never in a message.
+  public func readStorePasswords() throws(ConfigurationError) -> StorePasswords {
+    let redis = session.store.redis
+    do throws(NamedFile.Failure) {
+      let read = { (key: String, file: String?) throws(NamedFile.Failure) -> Secret? in
+        guard let file else { return nil }
+        let named = NamedFile(path: "session.store.redis.\(key)", file: file, kind: .secret)
+        return NamedFile.secret(try named.read())
+      }
+      return StorePasswords(
+        password: try read("password_file", redis?.passwordFile),
+        sentinelPassword: try read("sentinel_password_file", redis?.sentinelPasswordFile))
+    } catch {
+      throw ConfigurationError(problems: [places.problem(error.path, error.message)])
+    }
+  }
+
   /// Reads what `oidc.token_endpoint_auth_method` needs. Blocks.
   /// - Parameter environment: where `client_secret_env` is looked up.
   /// - Throws: what is missing, empty or not what it should be; the secret itself is never in a message.

@@ -9,6 +9,7 @@ extension Configuration {
     checkRoutes(&reading)
     checkConsent(&reading)
     checkSession(&reading)
+    checkStore(&reading)
   }
 
   private func checkFront(_ reading: inout Reading) {
@@ -174,9 +175,6 @@ extension Configuration {
         "session.same_site",
         "must be \"Strict\" or \"Lax\" with an http \"public_url\": browsers drop the cookie")
     }
-    if reading.isSound("session.store"), session.store.type == .memory, session.store.path != nil {
-      reading.note("session.store.path", "must not be there with \"type\": \"memory\", which writes no file")
-    }
   }
 }
 
@@ -210,6 +208,13 @@ extension Configuration {
         places.problem(
           consent.toolScopes.isEmpty ? "consent.learn_tool_scopes" : "consent.tool_scopes",
           "has no effect: no route has \"require_pre_consent\""))
+    }
+    if let redis = session.store.redis, !redis.tls, redis.nodes.contains(where: { !$0.isLoopback }) {
+      cautions.append(
+        places.problem(
+          "session.store.redis.tls",
+          "is false: the password crosses the network in the clear, and whoever has it can end every session")
+      )
     }
     if let admin, !admin.listen.isLoopback {
       cautions.append(

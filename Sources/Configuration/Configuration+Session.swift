@@ -29,11 +29,15 @@ extension Configuration {
     public struct Store: Sendable, Hashable {
       /// Kind of store.
       public var type = Kind.sqlite
-      /// The database file; nil: ``defaultPath(environment:)``. Always nil for ``Kind/memory``.
+      /// The database file; nil: ``defaultPath(environment:)``. Always nil unless ``Kind/sqlite``.
       public var path: String?
+      /// The servers; set exactly for ``Kind/redis``.
+      public var redis: Redis?
+      /// So long signed-in users go on while the store does not answer.
+      public var outageGrace = Duration.seconds(600)
 
       /// Kinds of store.
-      public enum Kind: String, Sendable, CaseIterable { case memory, sqlite }
+      public enum Kind: String, Sendable, CaseIterable { case memory, sqlite, redis }
 
       /// The database file when none is configured: in the first directory of `$STATE_DIRECTORY`
       /// (systemd.exec(5)), else in the working directory.
@@ -42,14 +46,14 @@ extension Configuration {
         return FilePaths.join(directory ?? "", "coatcheck.db")
       }
 
-      /// The database file in use; nil for ``Kind/memory``.
+      /// The database file in use; nil unless ``Kind/sqlite``.
       public func file(environment: [String: String]) -> String? {
-        type == .memory ? nil : path ?? Self.defaultPath(environment: environment)
+        type == .sqlite ? path ?? Self.defaultPath(environment: environment) : nil
       }
 
       /// Where the sealing key is made when ``Session/encryptionKeyFiles`` is empty: beside the database, with
       /// its name but ending in `.key`, so that whoever copies `name.db*` does not take the key along. Nil for
-      /// ``Kind/memory``, which needs no key file.
+      /// ``Kind/memory``, which needs no key file, and ``Kind/redis``, where all proxies need the same.
       public func keyFile(environment: [String: String]) -> String? {
         guard let file = file(environment: environment) else { return nil }
         let name = FilePaths.name(of: file)

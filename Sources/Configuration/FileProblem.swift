@@ -66,6 +66,13 @@ extension Configuration {
       add("routes[\(index)].client_private_key_file", route.clientPrivateKeyFile, .privateKey)
       add("routes[\(index)].exchange.actor_token_file", route.exchange?.actorTokenFile, .token)
     }
+    if let redis = session.store.redis {
+      add("session.store.redis.ca_file", redis.caFile, .certificate)
+      add("session.store.redis.certificate_file", redis.certificateFile, .certificate)
+      add("session.store.redis.private_key_file", redis.privateKeyFile, .privateKey)
+      add("session.store.redis.password_file", redis.passwordFile, .secret)
+      add("session.store.redis.sentinel_password_file", redis.sentinelPasswordFile, .secret)
+    }
     for (index, file) in session.encryptionKeyFiles.enumerated() {
       add("session.encryption_key_files[\(index)]", file, .sealingKey)
     }

@@ -49,12 +49,27 @@ extension Configuration.Session.Store {
       [
         make.value(
           "type", \.type, .word,
-          "`sqlite`: sessions survive a restart. `memory`: they do not, and no file is written."),
+          """
+          `sqlite`: sessions survive a restart. `redis`: they also do not depend on one proxy: all that share it serve \
+          them. `memory`: they end with the process, and no file is written.
+          """
+        ),
         make.optional(
           "path", \.path, .file,
           otherwise: "`coatcheck.db` in `$STATE_DIRECTORY`, else in the working directory",
           example: "/var/lib/coatcheck/coatcheck.db",
           "The database file, for `sqlite`. Its directory must exist."),
+        make.optionalSection(
+          "redis", \.redis, Redis.section, otherwise: "none", isInExample: false,
+          "Redis 7 or Valkey, for `redis`. `session.encryption_key_files` is needed then, the same for all proxies."
+        ),
+        make.value(
+          "outage_grace", \.outageGrace, .duration(.zero ... .seconds(86_400)),
+          """
+          So long people who are signed in go on when the store does not answer. Who signs in meanwhile is told to \
+          come back later.
+          """
+        ),
       ]
     }
   }

@@ -114,14 +114,15 @@ struct KeyMaker<Owner> {
   }
 
   /// An object of keys whose absence means what `otherwise` says.
+  /// - Parameter isInExample: false when it excludes what the complete example shows.
   func optionalSection<Value>(
     _ name: String, _ property: WritableKeyPath<Owner, Value?>, _ section: Section<Value>, otherwise: String,
-    _ documentation: String
+    isInExample: Bool = true, _ documentation: String
   ) -> Key<Owner> {
     let form = section.form
-    return Key(object(name, form.shape, isRequired: false, otherwise: otherwise, documentation), form) {
-      $0[keyPath: property] = $1
-    }
+    var entry = object(name, form.shape, isRequired: false, otherwise: otherwise, documentation)
+    if !isInExample { entry.example = nil }
+    return Key(entry, form) { $0[keyPath: property] = $1 }
   }
 
   /// An array of objects of keys.

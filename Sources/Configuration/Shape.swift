@@ -66,7 +66,7 @@ struct Entry {
   /// What holds without the key, in words, where it is not a value of the file.
   let otherwise: String?
   /// What the complete example says; nil: nothing, since the key excludes another one.
-  let example: JSONValue?
+  var example: JSONValue?
 }
 
 extension ClosedRange<Int> {
