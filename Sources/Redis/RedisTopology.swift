@@ -1,0 +1,43 @@
+/// How commands find their servers. Owner: the loop.
+protocol RedisTopology: AnyObject {
+  /// Sends commands; the answers are in their order.
+  func send(
+    _ commands: [RedisCommand], _ completion: @escaping (Result<[RedisValue], RedisError>) -> Void)
+  /// Every master there is.
+  func masters(_ completion: @escaping (Result<[RedisEndpoint], RedisError>) -> Void)
+  /// One of the masters; nil when it is none any more.
+  func node(at endpoint: RedisEndpoint) -> RedisNode?
+  /// Closes all connections.
+  func close(_ error: RedisError)
+}
+
+/// One server.
+final class RedisSingle: RedisTopology {
+  private let only: RedisNode
+
+  init(_ parts: RedisParts, _ endpoint: RedisEndpoint) { only = RedisNode(parts, endpoint) }
+
+  func send(
+    _ commands: [RedisCommand], _ completion: @escaping (Result<[RedisValue], RedisError>) -> Void
+  ) {
+    only.submit(RedisBatch(commands) { completion($0.result) })
+  }
+
+  func masters(_ completion: @escaping (Result<[RedisEndpoint], RedisError>) -> Void) {
+    completion(.success([only.endpoint]))
+  }
+
+  func node(at endpoint: RedisEndpoint) -> RedisNode? { endpoint == only.endpoint ? only : nil }
+
+  func close(_ error: RedisError) { only.close(error) }
+}
+
+extension RedisOutcome {
+  /// For whom it is all the same whether a byte was sent.
+  var result: Result<[RedisValue], RedisError> {
+    switch self {
+    case .answers(let answers): .success(answers)
+    case .unsent(let error), .unknown(let error): .failure(error)
+    }
+  }
+}
