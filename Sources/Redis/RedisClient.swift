@@ -73,6 +73,15 @@ public final class RedisClient: Sendable {
     try await call { $0.nodes($1) }
   }
 
+  /// Listens to a channel from now until ``close()``. While the server is away it keeps trying.
+  ///
+  /// - Parameter handler: runs on the loop, in the order of events. `.connected` comes each time the server has begun to send, `.lost`
+  ///   when it has ceased to: what is published in between is not heard.
+  public func subscribe(_ channel: [UInt8], _ handler: @escaping @Sendable (RedisEvent) -> Void) {
+    let state = state
+    state.loop.execute { state.value.subscribe(channel, handler) }
+  }
+
   private func call<Value: Sendable>(
     _ body: @escaping @Sendable (RedisClientState, @escaping (Result<Value, RedisError>) -> Void) -> Void
   ) async throws(RedisError) -> Value {

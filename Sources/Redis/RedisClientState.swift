@@ -5,12 +5,15 @@ internal import Reactor
 final class RedisClientState {
   private let parts: RedisParts
   private let topology: any RedisTopology
+  private let subscription: RedisSubscription
   private var isClosed = false
 
   init(_ parts: RedisParts) {
     self.parts = parts
     precondition(!parts.settings.nodes.isEmpty, "a Redis client without a node")
-    topology = RedisSingle(parts, parts.settings.nodes[0])
+    let topology = RedisSingle(parts, parts.settings.nodes[0])
+    self.topology = topology
+    subscription = RedisSubscription(parts) { [weak topology] completion in topology?.masters(completion) }
   }
 
   func send(
@@ -35,9 +38,14 @@ final class RedisClientState {
     topology.masters(completion)
   }
 
+  func subscribe(_ channel: [UInt8], _ handler: @escaping @Sendable (RedisEvent) -> Void) {
+    subscription.add(channel, handler)
+  }
+
   func close() {
     guard !isClosed else { return }
     isClosed = true
+    subscription.close()
     topology.close(.unavailable("the client was closed"))
   }
 

@@ -65,6 +65,11 @@ final class Rig: Sendable {
     try await within(.seconds(10)) { try? await self.client.send([RedisCommand(words)])[0] }
   }
 
+  /// Waits until a condition holds. - Throws: it does not within ten seconds.
+  func until(_ condition: () -> Bool) async throws {
+    try await within(.seconds(10)) { condition() ? () : nil }
+  }
+
   /// Asks until there is a value.
   func within<Value>(_ time: Duration, _ body: () async throws -> Value?) async throws -> Value {
     let end = MonotonicTime.read() + time
