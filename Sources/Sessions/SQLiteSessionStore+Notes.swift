@@ -10,7 +10,7 @@ extension SQLiteSessionStore {
     try await transaction { [sealer] db in
       let owner = Self.column(note.owner)
       let key = Self.digest(note.kind, note.owner, note.key)
-      let place = SealPlace.note(note.kind, note.owner, key, note.updatedAt)
+      let place = SealPlace.note(note.kind, note.owner?.digest, key, note.updatedAt)
       // A replaced row gets a new, higher rowid: among notes of one time it is the latest.
       try db.execute(
         sql: "INSERT OR REPLACE INTO notes (kind, owner, key, updated_at, sealed) VALUES (?, ?, ?, ?, ?)",
@@ -42,7 +42,7 @@ extension SQLiteSessionStore {
         let sealed: Data = row[3]
         guard let digest = Bytes32(Array(key)) else { continue }
         let envelope = Array(sealed)
-        let place = SealPlace.note(kind, owner, digest, updatedAt)
+        let place = SealPlace.note(kind, owner?.digest, digest, updatedAt)
         guard let content = try? sealer.open(envelope, for: place),
           let note = try? Note(content: content, kind: kind, owner: owner, updatedAt: updatedAt)
         else { continue }
@@ -111,19 +111,5 @@ extension Note {
     let payload = try reader.data()
     guard reader.isAtEnd else { throw .malformed }
     self.init(kind: kind, owner: owner, key: key, payload: payload, updatedAt: updatedAt)
-  }
-}
-
-extension SealPlace {
-  /// The time stands readable in its column; being part of the place, it cannot be changed there.
-  fileprivate static func note(
-    _ kind: NoteKind, _ owner: UserKey?, _ key: Bytes32, _ updatedAt: Timestamp
-  ) -> SealPlace {
-    var row = RecordWriter()
-    row.append(kind.name)
-    row.append(owner?.digest) { $0.append($1.bytes) }
-    row.append(key.bytes)
-    row.append(updatedAt)
-    return SealPlace(table: "notes", row: row.bytes, field: "payload")
   }
 }

@@ -80,17 +80,3 @@ extension SQLiteSessionStore {
     return .taken(try sealer.open(Array(sealed), for: .record(kind, key, boundDigest, expiresAt)))
   }
 }
-
-extension SealPlace {
-  /// Owner and expiry stand readable in their columns; being part of the place, they cannot be changed there.
-  fileprivate static func record(
-    _ kind: RecordKind, _ key: TicketHash, _ owner: Bytes32?, _ expiresAt: Timestamp
-  ) -> SealPlace {
-    var row = RecordWriter()
-    row.append(kind.name)
-    row.append(key.digest.bytes)
-    row.append(owner) { $0.append($1.bytes) }
-    row.append(expiresAt)
-    return SealPlace(table: "records", row: row.bytes, field: "payload")
-  }
-}

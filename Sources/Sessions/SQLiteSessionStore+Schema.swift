@@ -63,22 +63,23 @@ extension SQLiteSessionStore {
     ALTER TABLE sessions ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sessions ADD COLUMN lease_holder BLOB;
     ALTER TABLE sessions ADD COLUMN lease_until INTEGER;
-    CREATE TABLE aliases (old BLOB PRIMARY KEY, new BLOB NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE aliases (
+      old BLOB PRIMARY KEY, new BLOB NOT NULL, until INTEGER NOT NULL, sealed BLOB NOT NULL
+    ) WITHOUT ROWID;
     CREATE INDEX aliases_new ON aliases (new);
     CREATE INDEX aliases_until ON aliases (until);
     """,
   ]
 
   /// A known value sealed in the file tells at start-up whether the keys fit, instead of at everybody's next
-  /// request.
-  private static func checkKey(_ db: Database, sealer: Sealer) throws {
-    let place = SealPlace(table: "meta", row: Array("key-check".utf8), field: "value")
+  /// request. It is sealed again under the current key, so that a key that is in use cannot be left out unnoticed.
+  static func checkKey(_ db: Database, sealer: Sealer) throws {
     let stored = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'key-check'")
     if let stored {
-      _ = try sealer.open(Array(stored), for: place)
+      _ = try sealer.open(Array(stored), for: .keyCheck)
       if sealer.isCurrent(Array(stored)) { return }
     }
-    let value = Data(sealer.seal(Array("coatcheck".utf8), for: place))
+    let value = Data(sealer.seal(Array("coatcheck".utf8), for: .keyCheck))
     try db.execute(
       sql: "INSERT OR REPLACE INTO meta (name, value) VALUES ('key-check', ?)", arguments: [value])
   }

@@ -5,21 +5,51 @@ internal import GRDB
 // What two processes at one file need, and what reads all sessions.
 extension SQLiteSessionStore {
   public func alias(of ticket: TicketHash, now: Timestamp) async throws(StoreError) -> TicketHash? {
-    try await transaction { db in
-      let new = try Data.fetchOne(
-        db, sql: "SELECT new FROM aliases WHERE old = ? AND until > ?",
-        arguments: [ticket.data, now.milliseconds])
-      return new.flatMap { Bytes32(Array($0)) }.map(TicketHash.init(digest:))
+    try await transaction { [sealer] db in
+      let found = try Alias.fetch(db, sealer, "old = ?", ticket).first
+      return found.flatMap { $0.until > now ? $0.new : nil }
     }
   }
 
   /// Called in the step that removes the session of `old`.
-  static func alias(_ db: Database, _ old: TicketHash, to new: TicketHash, until: Timestamp?) throws {
+  func alias(_ db: Database, _ old: TicketHash, to new: TicketHash, until: Timestamp?) throws {
     guard let until else { return }
-    try db.execute(sql: "UPDATE aliases SET new = ? WHERE new = ?", arguments: [new.data, old.data])
-    try db.execute(
-      sql: "INSERT OR REPLACE INTO aliases (old, new, until) VALUES (?, ?, ?)",
-      arguments: [old.data, new.data, until.milliseconds])
+    let chained = try Alias.fetch(db, sealer, "new = ?", old)
+    try db.execute(sql: "DELETE FROM aliases WHERE new = ?", arguments: [old.data])
+    for alias in chained { try Alias(old: alias.old, new: new, until: alias.until).write(db, sealer) }
+    try Alias(old: old, new: new, until: until).write(db, sealer)
+  }
+
+  /// A ticket that stands for another session. Sealed: a row that somebody else wrote would give them that session.
+  private struct Alias {
+    let old: TicketHash
+    let new: TicketHash
+    let until: Timestamp
+
+    private var place: SealPlace { .alias(old, new, until) }
+
+    /// Those that are ours; others count as not there.
+    static func fetch(_ db: Database, _ sealer: Sealer, _ condition: String, _ hash: TicketHash) throws
+      -> [Alias]
+    {
+      let rows = try Row.fetchAll(
+        db, sql: "SELECT old, new, until, sealed FROM aliases WHERE \(condition)", arguments: [hash.data])
+      return rows.compactMap { row in
+        guard let old = row.digest("old"), let new = row.digest("new"),
+          let until: Int64 = row.column("until"),
+          let sealed: Data = row.column("sealed")
+        else { return nil }
+        let alias = Alias(
+          old: TicketHash(digest: old), new: TicketHash(digest: new), until: Timestamp(milliseconds: until))
+        return (try? sealer.open(Array(sealed), for: alias.place)) == nil ? nil : alias
+      }
+    }
+
+    func write(_ db: Database, _ sealer: Sealer) throws {
+      try db.execute(
+        sql: "INSERT OR REPLACE INTO aliases (old, new, until, sealed) VALUES (?, ?, ?, ?)",
+        arguments: [old.data, new.data, until.milliseconds, Data(sealer.seal([], for: place))])
+    }
   }
 
   public func generations(of hashes: [TicketHash]) async throws(StoreError) -> [TicketHash: UInt64] {
@@ -41,7 +71,7 @@ extension SQLiteSessionStore {
     let rows = try await transaction { [sealer, start] db in
       try Row.fetchAll(
         db,
-        sql: "SELECT hash, seen_at, created_at, sealed FROM sessions WHERE hash > ? ORDER BY hash LIMIT ?",
+        sql: "SELECT \(Self.columns) FROM sessions WHERE hash > ? ORDER BY hash LIMIT ?",
         arguments: [start, limit]
       ).map { row -> (hash: TicketHash?, session: Session?) in
         let bytes: Data = row[0]

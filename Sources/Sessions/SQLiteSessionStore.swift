@@ -2,6 +2,7 @@ public import Basics
 internal import FoundationEssentials
 internal import GRDB
 internal import Glibc
+internal import Synchronization
 
 /// Sessions, records and notes in one SQLite file in WAL mode, sealed.
 ///
@@ -10,6 +11,7 @@ internal import Glibc
 /// power (`synchronous = FULL`). Database work and sealing run on GRDB's own Dispatch queue.
 public final class SQLiteSessionStore: SessionStore {
   private let queue: DatabaseQueue
+  let resealing = Mutex(Resealing())
   let sealer: Sealer
   let maxRecordsPerKind: Int
   let clock: WallClock
@@ -64,8 +66,7 @@ public final class SQLiteSessionStore: SessionStore {
     try await transaction { [sealer] db in
       guard
         let row = try Row.fetchOne(
-          db, sql: "SELECT hash, seen_at, created_at, sealed FROM sessions WHERE hash = ?",
-          arguments: [hash.data])
+          db, sql: "SELECT \(Self.columns) FROM sessions WHERE hash = ?", arguments: [hash.data])
       else { return nil }
       let envelope = Self.envelope(row)
       let place = SealPlace.session(hash)
@@ -87,10 +88,22 @@ public final class SQLiteSessionStore: SessionStore {
     return Array(sealed)
   }
 
-  /// The session of a row (hash, seen_at, created_at, sealed) whose record was opened.
+  /// Of a session's row, in the order that ``session(_:_:_:)`` takes them.
+  static let columns = "hash, seen_at, created_at, sealed, generation, user, sid"
+
+  /// The session of a row with the ``columns``, whose record was opened.
+  /// - Throws: ``SealError/notAuthentic`` when the columns that stand for parts of the record are not as it has them: what is found,
+  ///   ended and replaced by them would be another session's.
   static func session(_ row: Row, _ hash: TicketHash, _ record: [UInt8]) throws -> Session {
     var session = try Session(record: record, hash: hash, lastSeenAt: Timestamp(milliseconds: row[1]))
-    // A sweep may have taken the column back; the sealed record stays as it was.
+    let generation: Int64 = row[4]
+    let user: Data = row[5]
+    let sid: Data? = row[6]
+    guard UInt64(bitPattern: generation) == session.generation, user == session.user.digest.data,
+      sid == session.sidDigest?.data
+    else { throw SealError.notAuthentic }
+    // A sweep may have taken the column back; the sealed record stays as it was. A later beginning than the sealed one does not
+    // count.
     session.began(noLaterThan: Timestamp(milliseconds: row[2]))
     return session
   }
@@ -98,20 +111,20 @@ public final class SQLiteSessionStore: SessionStore {
   public func insert(_ session: Session, removing old: TicketHash?, aliasUntil: Timestamp?)
     async throws(StoreError)
   {
-    try await transaction { [sealer] db in
+    try await transaction { [self] db in
       if let current = try Self.generation(db, session.hash) { throw StoreError.conflict(current: current) }
       if let old {
         try db.execute(sql: "DELETE FROM sessions WHERE hash = ?", arguments: [old.data])
-        try Self.alias(db, old, to: session.hash, until: aliasUntil)
+        try alias(db, old, to: session.hash, until: aliasUntil)
       }
-      let sid = session.sid.map { UserKey.sidDigest(issuer: session.user.issuer, sid: $0).data }
       try db.execute(
         sql: """
           INSERT INTO sessions (hash, user, sid, generation, created_at, seen_at, sealed)
           VALUES (?, ?, ?, ?, ?, ?, ?)
           """,
         arguments: [
-          session.hash.data, session.user.digest.data, sid, Int64(bitPattern: session.generation),
+          session.hash.data, session.user.digest.data, session.sidDigest?.data,
+          Int64(bitPattern: session.generation),
           session.createdAt.milliseconds, session.lastSeenAt.milliseconds,
           Data(sealer.seal(session.record(), for: .session(session.hash))),
         ])
@@ -233,12 +246,6 @@ public final class SQLiteSessionStore: SessionStore {
   }
 }
 
-extension SealPlace {
-  static func session(_ hash: TicketHash) -> SealPlace {
-    SealPlace(table: "sessions", row: hash.digest.bytes, field: "session")
-  }
-}
-
 extension StoreError {
   fileprivate init(_ error: any Error, path: String) {
     switch error {
@@ -253,6 +260,11 @@ extension StoreError {
     default: self = .unavailable("\(path): \(error)")
     }
   }
+}
+
+extension Session {
+  /// What the session is found by when the provider names one of its own.
+  fileprivate var sidDigest: Bytes32? { sid.map { UserKey.sidDigest(issuer: user.issuer, sid: $0) } }
 }
 
 extension Bytes32 {

@@ -1,35 +1,33 @@
 internal import Basics
 internal import Crypto
 internal import FoundationEssentials
-
-/// Where a sealed value belongs: its table, its row and its field. A value opens only at the place it was
-/// sealed for, so a copied row is worth nothing.
-public struct SealPlace: Sendable, Hashable {
-  let associatedData: [UInt8]
-
-  /// A place.
-  public init(table: String, row: [UInt8], field: String) {
-    var writer = RecordWriter()
-    writer.append(table)
-    writer.append(row)
-    writer.append(field)
-    associatedData = writer.bytes
-  }
-}
+internal import Synchronization
 
 /// Seals values with AES-256-GCM (NIST SP 800-38D) under a ring of keys, so that keys can be changed without
-/// signing anybody out.
+/// signing anybody out, and while it is in use.
 ///
 /// Envelope: version 1 (1 byte), key id (4), nonce (12), ciphertext, tag (16). The version and the key id are
 /// authenticated with the place. Nonces are random: one key is good for 2³² values, which at a thousand
 /// refreshes a second is seven weeks and at ten a second thirteen years.
-public struct Sealer: Sendable {
+///
+/// Owner: shared and guarded; everything that seals or opens with the same ring has the same sealer.
+public final class Sealer: Sendable {
   private struct RingKey {
     let id: UInt32
     let key: SymmetricKey
   }
 
-  private let ring: [RingKey]
+  private struct State {
+    let ring: KeyRing
+    let keys: [RingKey]
+
+    init(_ ring: KeyRing) {
+      self.ring = ring
+      keys = ([ring.current] + ring.older).map { RingKey(id: $0.id, key: SymmetricKey(data: $0.bytes)) }
+    }
+  }
+
+  private let state: Mutex<State>
   private static let version: UInt8 = 1
   private static let headerBytes = 5
   private static let nonceBytes = 12
@@ -38,16 +36,26 @@ public struct Sealer: Sendable {
   /// What sealing adds to a value's length.
   public static let overhead = headerBytes + nonceBytes + tagBytes
 
+  /// The ring's current key seals; all of its keys open.
+  public init(_ ring: KeyRing) { state = Mutex(State(ring)) }
+
   /// `current` seals; it and the `older` ones open.
-  public init(current: SealingKey, older: [SealingKey] = []) {
-    ring = ([current] + older).map { RingKey(id: $0.id, key: SymmetricKey(data: $0.bytes)) }
+  public convenience init(current: SealingKey, older: [SealingKey] = []) {
+    self.init(KeyRing(current: current, older: older))
+  }
+
+  /// Seals and opens with another ring from now on. What was sealed before opens if its key is in that one as well.
+  public func replace(with ring: KeyRing) {
+    let new = State(ring)
+    state.withLock { $0 = new }
   }
 
   /// Seals a value for its place under the current key.
   public func seal(_ plain: [UInt8], for place: SealPlace) -> [UInt8] {
-    let header = Self.header(keyID: ring[0].id)
+    let current = keys[0]
+    let header = Self.header(keyID: current.id)
     guard
-      let box = try? AES.GCM.seal(plain, using: ring[0].key, authenticating: header + place.associatedData)
+      let box = try? AES.GCM.seal(plain, using: current.key, authenticating: header + place.associatedData)
     else { preconditionFailure("AES-GCM refuses only keys and lengths that do not occur here") }
     return header + Array(box.nonce) + Array(box.ciphertext) + Array(box.tag)
   }
@@ -57,7 +65,7 @@ public struct Sealer: Sendable {
     guard let id = Self.keyID(envelope) else { throw .malformed }
     let nonceEnd = Self.headerBytes + Self.nonceBytes
     let tagStart = envelope.count - Self.tagBytes
-    let candidates = ring.filter { $0.id == id }
+    let candidates = keys.filter { $0.id == id }
     guard !candidates.isEmpty else { throw .unknownKey }
     guard let nonce = try? AES.GCM.Nonce(data: envelope[Self.headerBytes..<nonceEnd]),
       let box = try? AES.GCM.SealedBox(
@@ -73,7 +81,17 @@ public struct Sealer: Sendable {
   }
 
   /// Whether the envelope is sealed under the current key; if not, it should be sealed again.
-  public func isCurrent(_ envelope: [UInt8]) -> Bool { Self.keyID(envelope) == ring[0].id }
+  public func isCurrent(_ envelope: [UInt8]) -> Bool { Self.keyID(envelope) == keys[0].id }
+
+  /// Seals what was sealed for the place under an older key under the current one; nil when it is under that already.
+  public func reseal(_ envelope: [UInt8], for place: SealPlace) throws(SealError) -> [UInt8]? {
+    isCurrent(envelope) ? nil : seal(try open(envelope, for: place), for: place)
+  }
+
+  /// The ring in use.
+  public var ring: KeyRing { state.withLock { $0.ring } }
+
+  private var keys: [RingKey] { state.withLock { $0.keys } }
 
   private static func header(keyID: UInt32) -> [UInt8] {
     [

@@ -4,23 +4,25 @@ internal import FoundationEssentials
 internal import Glibc
 
 /// A key for sealing: 32 random bytes. Its file holds them as base64 (either alphabet) on one line.
-public struct SealingKey: Sendable, CustomStringConvertible, CustomReflectable {
+public struct SealingKey: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
   let bytes: [UInt8]
 
   /// A new key from the kernel's random numbers.
-  public static func make() -> SealingKey { SealingKey(bytes: RandomBytes.make(byteCount)) }
+  public static func make() -> SealingKey {
+    while true {
+      let key = SealingKey(bytes: RandomBytes.make(byteCount))
+      // One in 10⁷ looks like a weak one.
+      if KeyWeakness.of(key.bytes, text: key.reveal()) == nil { return key }
+    }
+  }
 
   /// From the text of a key file; blanks and line ends around it do not count.
-  /// - Throws: ``SealingKeyError/notAKey`` or ``SealingKeyError/guessable``.
+  /// - Throws: ``SealingKeyError/notAKey`` or ``SealingKeyError/guessable(_:)``.
   public init(text: String) throws(SealingKeyError) {
     let line = text.utf8.drop(while: Self.isBlank).reversed().drop(while: Self.isBlank).reversed()
-    guard let bytes = Base64.decodeLenient(String(decoding: Array(line), as: UTF8.self)),
-      bytes.count == Self.byteCount
-    else { throw .notAKey }
-    // Random keys have about 30 distinct bytes; fewer than 12 has a chance below 10⁻²⁰.
-    guard Set(bytes).count >= 12, !zip(bytes, bytes.dropFirst()).allSatisfy({ $1 == $0 &+ 1 }) else {
-      throw .guessable
-    }
+    let word = String(decoding: Array(line), as: UTF8.self)
+    guard let bytes = Base64.decodeLenient(word), bytes.count == Self.byteCount else { throw .notAKey }
+    if let weakness = KeyWeakness.of(bytes, text: word) { throw .guessable(weakness) }
     self.init(bytes: bytes)
   }
 
@@ -95,15 +97,18 @@ public enum SealingKeyError: Error, Sendable, Hashable, CustomStringConvertible 
   case file(path: String, reason: String)
   /// Not 32 bytes in base64.
   case notAKey
-  /// Anybody can guess it: all alike, or counting up.
-  case guessable
+  /// Anybody can guess it, for this reason.
+  case guessable(KeyWeakness)
+  /// No file was named.
+  case noKey
 
   /// One clause for a message; never contains the key.
   public var description: String {
     switch self {
     case .file(let path, let reason): "\(path): \(reason)"
     case .notAKey: "not a key of 32 bytes in base64; make one with `coatcheck key`"
-    case .guessable: "a key that anybody can guess; make one with `coatcheck key`"
+    case .guessable(let weakness): "a key that can be guessed: \(weakness); make one with `coatcheck key`"
+    case .noKey: "no key file is named; make a key with `coatcheck key`"
     }
   }
 }

@@ -131,6 +131,40 @@ public protocol SessionStore: Sendable {
   /// Whether the store answers and takes what is written, for the readiness check.
   func ping() async throws(StoreError)
 
+  /// Seals and opens with another ring from now on, if that opens what is stored: the store keeps a known value under the current
+  /// key of the ring before. Other values that it does not open are found when they are loaded, and count as gone.
+  /// - Throws: ``StoreError/sealed(_:)`` when it does not open what is stored; then, and with every other error, the ring before
+  ///   stays in use.
+  func adopt(_ ring: KeyRing) async throws(StoreError)
+
+  /// Looks at the next `limit` values at most and seals those that are under an older key under the current one, so that the older
+  /// key can be taken away. A walk through everything begins with the first turn after ``adopt(_:)`` and after one that was done.
+  func reseal(limit: Int) async throws(StoreError) -> ResealTurn
+
   /// Finishes what is being written and lets go of the file. Every later call throws.
   func close() async
+}
+
+/// What one turn of ``SessionStore/reseal(limit:)`` did.
+public struct ResealTurn: Sendable, Hashable {
+  /// Values that are under the current key since.
+  public var resealed: Int
+  /// Values of the whole walk that no key opens; 0 until it is done.
+  public var unreadable: Int
+  /// Whether the walk has seen everything that was stored when it began.
+  public var isDone: Bool
+
+  /// A turn.
+  public init(resealed: Int = 0, unreadable: Int = 0, isDone: Bool = true) {
+    self.resealed = resealed
+    self.unreadable = unreadable
+    self.isDone = isDone
+  }
+}
+
+// A store that seals nothing has nothing to do.
+extension SessionStore {
+  public func adopt(_ ring: KeyRing) async throws(StoreError) {}
+
+  public func reseal(limit: Int) async throws(StoreError) -> ResealTurn { ResealTurn() }
 }

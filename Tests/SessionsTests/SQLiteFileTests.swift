@@ -1,7 +1,8 @@
 import Basics
 import Glibc
-import Sessions
 import Testing
+
+@testable import Sessions
 
 @Suite struct `The SQLite file` {
   private let clock = FakeClock()
@@ -93,6 +94,75 @@ import Testing
     expectSame(try await store.load(alice.hash), alice)
     await store.close()
   }
+
+  @Test(arguments: [
+    // An earlier row's seal, kept by somebody; and a row that says to be another user's, provider session's or version.
+    "sealed = (SELECT sealed FROM kept)", "generation = 9", "generation = 1", "user = zeroblob(32)",
+    "sid = NULL", "sid = zeroblob(32)",
+    "(user, sid) = (SELECT user, sid FROM sessions AS other WHERE other.hash <> sessions.hash)",
+  ])
+  func `a session's row whose parts do not belong together does not open`(change: String) async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    var alice = Session.sample(.alice, now: clock.now)
+    let bob = Session.sample(.bob, now: clock.now)
+    try await store.insert(alice, removing: nil)
+    try await store.insert(bob, removing: nil)
+    try await directory.sql(
+      "CREATE TABLE kept AS SELECT sealed FROM sessions WHERE hash = \(literal(alice.hash))")
+    alice.generation = 2
+    try await store.save(alice, replacing: 1)
+    try await directory.sql("UPDATE sessions SET \(change) WHERE hash = \(literal(alice.hash))")
+    await #expect(throws: StoreError.sealed(.notAuthentic)) { try await store.load(alice.hash) }
+    let page = try await store.page(after: nil, limit: 10)
+    #expect(page.unreadable == 1 && page.sessions.map(\.hash) == [bob.hash])
+    await store.close()
+  }
+
+  @Test func `a beginning that is set later in the file does not prolong a session`() async throws {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let session = Session.sample(now: clock.now)
+    try await store.insert(session, removing: nil)
+    try await directory.sql("UPDATE sessions SET created_at = created_at + 3600000")
+    #expect(try await store.load(session.hash)?.createdAt == session.createdAt)
+    try await directory.sql("UPDATE sessions SET created_at = created_at - 7200000")
+    #expect(try await store.load(session.hash)?.createdAt == session.createdAt - .seconds(3600))
+    await store.close()
+  }
+
+  @Test(arguments: [
+    "UPDATE aliases SET new = \(bob)", "UPDATE aliases SET until = until + 1",
+    "INSERT INTO aliases (old, new, until, sealed) SELECT zeroblob(32), new, until, sealed FROM aliases",
+    "UPDATE aliases SET old = zeroblob(32)", "UPDATE aliases SET sealed = 7",
+  ])
+  func `a ticket that somebody lets stand for a session in the file stands for none`(change: String)
+    async throws
+  {
+    let directory = try TemporaryDirectory()
+    let store = try await SQLiteSessionStore.open(
+      path: directory.file("s.db"), sealer: Sealer(current: .make()))
+    let (old, new) = (Session.sample(now: clock.now), Session.sample(now: clock.now))
+    let bob = Session.sample(.bob, ticket: Self.bobsTicket, now: clock.now)
+    for session in [old, bob] { try await store.insert(session, removing: nil) }
+    try await store.insert(new, removing: old.hash, aliasUntil: clock.now + .seconds(60))
+    #expect(try await store.alias(of: old.hash, now: clock.now) == new.hash)
+    try await directory.sql(change)
+    let forged = change.contains("zeroblob") ? TicketHash(digest: Bytes32(0, 0, 0, 0)) : old.hash
+    #expect(try await store.alias(of: forged, now: clock.now) == nil)
+    // Nor does it become ours when the session is replaced once more.
+    try await store.insert(
+      Session.sample(now: clock.now), removing: change.contains("new") ? bob.hash : new.hash,
+      aliasUntil: clock.now + .seconds(60))
+    #expect(try await store.alias(of: forged, now: clock.now) == nil)
+    await store.close()
+  }
+
+  private static let bobsTicket = TicketHash(digest: Bytes32(1, 2, 3, 4))
+  private static let bob =
+    "x'" + bobsTicket.digest.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "'"
 
   @Test(arguments: ["owner = NULL", "expires_at = expires_at + 1", "kind = 'continuation'"])
   func `a record whose owner, expiry or kind was changed does not open`(change: String) async throws {

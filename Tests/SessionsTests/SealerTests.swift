@@ -1,7 +1,8 @@
 import Basics
 import Glibc
-import Sessions
 import Testing
+
+@testable import Sessions
 
 @Suite struct `Sealing` {
   private let place = SealPlace(table: "sessions", row: [1, 2, 3], field: "session")
@@ -61,6 +62,24 @@ import Testing
     let again = both.seal(plain, for: place)
     #expect(both.isCurrent(again))
     #expect(try Sealer(current: new).open(again, for: place) == plain)
+    #expect(try both.reseal(again, for: place) == nil)
+    let resealed = try #require(try both.reseal(envelope, for: place))
+    #expect(both.isCurrent(resealed))
+    #expect(try both.open(resealed, for: place) == plain)
+  }
+
+  @Test func `the ring is exchanged under whoever seals`() throws {
+    let directory = try TemporaryDirectory()
+    let (old, new) = (SealingKey.make(), SealingKey.make())
+    try old.write(newFile: directory.file("old"))
+    try new.write(newFile: directory.file("new"))
+    let sealer = Sealer(current: old)
+    let before = sealer.seal(plain, for: place)
+    sealer.replace(with: try KeyRing(files: [directory.file("new"), directory.file("old")]))
+    #expect(try sealer.open(before, for: place) == plain)
+    #expect(!sealer.isCurrent(before) && sealer.isCurrent(sealer.seal(plain, for: place)))
+    sealer.replace(with: try KeyRing(files: [directory.file("new")]))
+    #expect(throws: SealError.unknownKey) { try sealer.open(before, for: place) }
   }
 }
 
@@ -105,7 +124,7 @@ import Testing
   }
 
   @Test func `base64 of either alphabet is accepted with blanks around it`() throws {
-    let bytes = (0..<32).map { UInt8($0 * 7 % 251) &+ 3 }
+    let bytes = RandomBytes.make(32)
     for text in [Base64.encode(bytes), Base64URL.encode(bytes), "\n  " + Base64URL.encode(bytes) + " \r\n"] {
       #expect(try SealingKey(text: text).reveal() == Base64URL.encode(bytes))
     }
@@ -118,13 +137,78 @@ import Testing
     #expect(throws: SealingKeyError.notAKey) { try SealingKey(text: text) }
   }
 
-  @Test(
-    arguments: [
-      Array(repeating: 0, count: 32), Array(repeating: 0xAB, count: 32), Array(0..<32),
-      Array(repeating: [1, 2], count: 16).flatMap { $0 },
-    ] as [[UInt8]])
-  func `a key that anybody can guess is refused`(bytes: [UInt8]) {
-    #expect(throws: SealingKeyError.guessable) { try SealingKey(text: Base64URL.encode(bytes)) }
+  /// As somebody might make a key who does not know better.
+  private static let weak: [(KeyWeakness, [UInt8])] = {
+    func text(_ text: String) -> [UInt8] { Array(text.utf8) }
+    func steps(of step: UInt8) -> [UInt8] { (0..<32).map { UInt8($0) &* step &+ 3 } }
+    let half = RandomBytes.make(16)
+    var list: [(KeyWeakness, [UInt8])] = []
+    for byte: UInt8 in [0, 0xAB] { list.append((.uniform, Array(repeating: byte, count: 32))) }
+    list.append((.uniform, Array(repeating: [1, 2], count: 16).flatMap { $0 }))
+    list.append((.uniform, half + RandomBytes.make(8) + Array(repeating: 0, count: 8)))
+    for step: UInt8 in [1, 7, 255] { list.append((.counting, steps(of: step))) }
+    list.append((.repeating, half + half))
+    list.append((.repeating, text("Zebra, Quick 42!Zebra, Quick 42!")))
+    list.append((.text, text("correct horse battery staple 1!?")))
+    list.append((.text, text("Tr0ub4dor&3 and Xkcd 936, Munroe")))
+    list.append((.text, text("Пароль: Мёд и чай!!")))
+    list.append((.text, [0] + text("correct horse battery staple 1!")))
+    for word in ["password", "changeme\n", ""] { list.append((.published, KeyWeakness.digest(of: word))) }
+    return list
+  }()
+
+  @Test(arguments: weak)
+  func `a key that anybody can guess is refused, and told why`(weakness: KeyWeakness, bytes: [UInt8]) {
+    #expect(bytes.count == 32)
+    #expect(throws: SealingKeyError.guessable(weakness)) { try SealingKey(text: Base64URL.encode(bytes)) }
+  }
+
+  private static let words: [(String, KeyWeakness)] = [
+    ("Zebra2Quick4XZebra2Quick4XZebra2Quick4XZebo", .repeating),
+    ("mypasswordisthenameofmyfirstdogandthenitwas", .words),
+    ("My-Password-is-the-name-of-my-first-dog-Rug", .words),
+    ("THEQUICKBROWNFOXJUMPEDOVERTHELAZYDOGANDSLEE", .words),
+    ("3141592653589793238462643383279502884197168", .words),
+    ("CDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs", .counting),
+    ("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr8", .published),
+    ("BNMfxVSd/P4LZJ36PyJ97mKWQFCrK/GCO1cmJXlFfWo=", .published),
+  ]
+
+  @Test(arguments: words)
+  func `a key made of words, or out of a document, is refused`(text: String, weakness: KeyWeakness) {
+    #expect(throws: SealingKeyError.guessable(weakness)) { try SealingKey(text: text) }
+  }
+
+  @Test func `every refusal says what to do`() {
+    let weaknesses: [KeyWeakness] = [.uniform, .counting, .repeating, .text, .words, .published]
+    for error in weaknesses.map(SealingKeyError.guessable) + [.notAKey, .noKey] {
+      #expect(error.description.contains("`coatcheck key`"))
+    }
+  }
+
+  @Test func `a key that was made here is never refused`() throws {
+    for _ in 0..<2000 {
+      let key = SealingKey.make()
+      #expect(try SealingKey(text: key.reveal()) == key)
+    }
+  }
+
+  @Test func `a ring is read in order, and neither empty nor with a key twice`() throws {
+    let directory = try TemporaryDirectory()
+    let keys = [SealingKey.make(), .make(), .make()]
+    let files = keys.indices.map { directory.file("\($0).key") }
+    for (key, file) in zip(keys, files) { try key.write(newFile: file) }
+    let ring = try KeyRing(files: files)
+    #expect(ring.current == keys[0] && ring.older == Array(keys[1...]) && ring.count == 3)
+    try keys[1].write(newFile: directory.file("copy.key"))
+    do throws(SealingKeyError) {
+      _ = try KeyRing(files: files + [directory.file("copy.key")])
+      Issue.record("accepted")
+    } catch {
+      #expect(error.description.contains("copy.key: the same key as in \(files[1]);"))
+    }
+    #expect(throws: SealingKeyError.noKey) { try KeyRing(files: []) }
+    #expect(throws: SealingKeyError.self) { try KeyRing(files: files + [directory.file("none")]) }
   }
 
   @Test func `a key does not print`() {
