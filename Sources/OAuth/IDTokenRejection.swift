@@ -1,4 +1,5 @@
-/// Why an ID token is not acceptable (OpenID Connect Core 1.0 §3.1.3.7). One reason per rule; the raw value is for logs and metrics.
+/// Why an ID token (OpenID Connect Core 1.0 §3.1.3.7) or a logout token (Back-Channel Logout 1.0 §2.6) is not acceptable. One reason per
+/// rule; the raw value is for logs and metrics.
 public enum IDTokenRejection: String, Error, Sendable, Hashable, CaseIterable {
   /// The provider sent none.
   case missing
@@ -74,4 +75,14 @@ public enum IDTokenRejection: String, Error, Sendable, Hashable, CaseIterable {
   case authTimeTooOld = "auth_time_too_old"
   /// `acr` is none of those that are required.
   case authenticationContext = "authentication_context"
+  /// A logout token without `events`, or without the event of a back-channel logout there, or with one that is no object.
+  case logoutEvent = "logout_event"
+  /// A logout token with `nonce`: it may be an ID token.
+  case logoutNonce = "logout_nonce"
+  /// A logout token without a usable `jti`.
+  case logoutID = "logout_id"
+  /// A logout token with neither `sub` nor `sid`.
+  case logoutOfNobody = "logout_of_nobody"
+  /// A logout token whose `sid` is no text of 1 to 255 bytes.
+  case logoutSession = "logout_session"
 }

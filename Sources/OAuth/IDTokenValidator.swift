@@ -9,22 +9,23 @@ struct IDTokenValidator {
   let metadata: ProviderMetadata
   let now: Timestamp
 
-  /// How old a token may be at sign-in, besides the skew: it was made for this very request.
-  private static let maxAgeAtSignIn = Duration.seconds(600)
-  private static let maxSubjectBytes = 255
-  private static let types: Set<String> = ["jwt", "id_token+jwt"]
+  /// How old a token may be that was made for the request at hand, besides the skew.
+  static let maxAge = Duration.seconds(600)
+  static let maxSubjectBytes = 255
+  /// `typ` of what is taken for an ID token.
+  static let types: Set<String> = ["jwt", "id_token+jwt"]
 
-  private var skew: Duration { settings.clockSkew }
+  var skew: Duration { settings.clockSkew }
 
   // MARK: Signature
 
-  /// What the header alone decides: which algorithm is to be used.
-  func algorithm(of token: SignedToken) throws(IDTokenRejection) -> SigningAlgorithm {
+  /// What the header alone decides: which algorithm is to be used. `types`: what `typ` may say, where it is there.
+  func algorithm(of token: SignedToken, types: Set<String>) throws(IDTokenRejection) -> SigningAlgorithm {
     guard ASCII.lowercased(token.algorithmName) != "none" else { throw .unsigned }
     guard let algorithm = SigningAlgorithm(rawValue: token.algorithmName),
       metadata.algorithms(allowed: settings.allowedAlgorithms).contains(algorithm)
     else { throw .algorithm }
-    if let type = token.type, !Self.types.contains(type) { throw .type }
+    if let type = token.type, !types.contains(type) { throw .type }
     guard !token.hasCriticalExtensions else { throw .critical }
     return algorithm
   }
@@ -57,7 +58,7 @@ struct IDTokenValidator {
   ) throws(IDTokenRejection) -> IDTokenClaims {
     let issuer = try checkIssuer(claims, keys)
     let audience = try checkAudience(claims)
-    let (expiresAt, issuedAt) = try checkTimes(claims, isSignIn: expectation.nonce != nil)
+    let (expiresAt, issuedAt) = try checkTimes(claims, isFresh: expectation.nonce != nil)
     if let nonce = expectation.nonce {
       guard let found = claims["nonce"]?.string else { throw .nonceMissing }
       guard Secret(found) == Secret(nonce) else { throw .nonce }
@@ -80,7 +81,7 @@ struct IDTokenValidator {
       authTime: authTime, raw: claims)
   }
 
-  private func checkIssuer(
+  func checkIssuer(
     _ claims: JSONObject, _ keys: [VerificationKey]
   ) throws(IDTokenRejection) -> String {
     guard let issuer = claims["iss"]?.string else { throw .issuer }
@@ -114,7 +115,7 @@ struct IDTokenValidator {
     return issuer
   }
 
-  private func checkAudience(_ claims: JSONObject) throws(IDTokenRejection) -> [String] {
+  func checkAudience(_ claims: JSONObject) throws(IDTokenRejection) -> [String] {
     guard let audience = claims["aud"]?.string.map({ [$0] }) ?? claims["aud"]?.strings,
       audience.contains(settings.clientID)
     else { throw .audience }
@@ -129,8 +130,8 @@ struct IDTokenValidator {
     return audience
   }
 
-  private func checkTimes(
-    _ claims: JSONObject, isSignIn: Bool
+  func checkTimes(
+    _ claims: JSONObject, isFresh: Bool
   ) throws(IDTokenRejection) -> (expiresAt: Timestamp, issuedAt: Timestamp) {
     guard let expiresAt = Self.time(claims["exp"]) else { throw .expiryMissing }
     guard now <= expiresAt + skew else { throw .expired }
@@ -139,11 +140,11 @@ struct IDTokenValidator {
     }
     guard let issuedAt = Self.time(claims["iat"]) else { throw .issuedAtMissing }
     guard issuedAt <= now + skew else { throw .issuedInFuture }
-    guard !isSignIn || now - issuedAt <= Self.maxAgeAtSignIn + skew else { throw .issuedTooLongAgo }
+    guard !isFresh || now - issuedAt <= Self.maxAge + skew else { throw .issuedTooLongAgo }
     return (expiresAt, issuedAt)
   }
 
-  private func checkSubject(_ claims: JSONObject, _ expected: String?) throws(IDTokenRejection) -> String {
+  func checkSubject(_ claims: JSONObject, _ expected: String?) throws(IDTokenRejection) -> String {
     guard let subject = claims["sub"]?.string, !subject.isEmpty else { throw .subject }
     guard subject.utf8.count <= Self.maxSubjectBytes else { throw .subjectTooLong }
     guard expected == nil || expected == subject else { throw .subjectChanged }

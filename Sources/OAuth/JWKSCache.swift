@@ -4,14 +4,22 @@ internal import Basics
 ///
 /// Refreshed in the background after an hour, waited for after a day; a key that is gone from the set is not trusted after that. A token
 /// with an unknown `kid` may mean that the provider changed its keys: that causes one fetch at once, and then none for five
-/// minutes, however many such tokens come.
+/// minutes, however many such tokens come from there.
 actor JWKSCache {
   private let executor: any SerialExecutor
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
   private let clock: WallClock
   private let document: CachedDocument<[VerificationKey]>
-  private var lastMiss: Timestamp?
+  private var lastMiss: [Source: Timestamp] = [:]
+
+  /// Where a token came from. What anybody can send must not use up the fetch that sign-ins may need.
+  enum Source: Hashable {
+    /// The token endpoint's answer.
+    case signIn
+    /// A request that nobody had to prove anything for.
+    case anybody
+  }
 
   private static let missInterval = Duration.seconds(300)
   private static let pauseAfterFailure = Duration.seconds(5)
@@ -32,15 +40,15 @@ actor JWKSCache {
   func keys() async throws(OAuthError) -> [VerificationKey] { try await document.value() }
 
   /// The keys after an unknown `kid`: fetched anew, or those at hand when that was done a short while ago.
-  func keysAfterMiss() async throws(OAuthError) -> [VerificationKey] {
+  func keysAfterMiss(from source: Source) async throws(OAuthError) -> [VerificationKey] {
     let now = clock()
-    if let lastMiss, now >= lastMiss, now - lastMiss < Self.missInterval {
+    if let last = lastMiss[source], now >= last, now - last < Self.missInterval {
       return await document.settled() ?? []
     }
-    lastMiss = now
+    lastMiss[source] = now
     do { return try await document.refreshed() } catch {
       // The new key is still not known: the next token with it may ask again soon.
-      lastMiss = now - Self.missInterval + Self.pauseAfterFailure
+      lastMiss[source] = now - Self.missInterval + Self.pauseAfterFailure
       throw error
     }
   }

@@ -48,23 +48,53 @@ public actor Provider {
   public func validate(
     idToken: Secret, expecting expectation: IDTokenExpectation
   ) async throws(OAuthError) -> IDTokenClaims {
+    let token = try await verify(idToken, types: IDTokenValidator.types, from: .signIn)
+    do throws(IDTokenRejection) {
+      return try token.rules.check(
+        try token.claims(), signedBy: token.signers, token.algorithm, expecting: expectation)
+    } catch { throw .idToken(error) }
+  }
+
+  /// Checks a logout token in full (OpenID Connect Back-Channel Logout 1.0 §2.6) and returns what it says. That it is used once is the
+  /// caller's business. Anybody can send one: unknown keys in such tokens have their own fetch every five minutes, and take none away from
+  /// sign-ins.
+  public func validate(logoutToken: Secret) async throws(OAuthError) -> LogoutTokenClaims {
+    let token = try await verify(logoutToken, types: LogoutTokenValidator.types, from: .anybody)
+    do throws(IDTokenRejection) {
+      return try LogoutTokenValidator(rules: token.rules).check(try token.claims(), signedBy: token.signers)
+    } catch { throw .idToken(error) }
+  }
+
+  /// A token whose signature is the provider's.
+  private struct VerifiedToken {
+    let token: SignedToken
+    let signers: [VerificationKey]
+    let algorithm: SigningAlgorithm
+    let rules: IDTokenValidator
+
+    func claims() throws(IDTokenRejection) -> JSONObject { try token.claims() }
+  }
+
+  private func verify(
+    _ secret: Secret, types: Set<String>, from source: JWKSCache.Source
+  ) async throws(OAuthError) -> VerifiedToken {
     let metadata = try await metadata()
     let token: SignedToken
     let algorithm: SigningAlgorithm
     do throws(IDTokenRejection) {
-      token = try SignedToken(idToken)
+      token = try SignedToken(secret)
       algorithm = try IDTokenValidator(settings: settings, metadata: metadata, now: clock()).algorithm(
-        of: token)
+        of: token, types: types)
     } catch { throw .idToken(error) }
     var keys = try await keySet.keys()
     if let keyID = token.keyID, !keys.contains(where: { $0.keyID == keyID }) {
-      keys = try await keySet.keysAfterMiss()
+      keys = try await keySet.keysAfterMiss(from: source)
     }
     // The time is read again: fetching may have taken a while.
-    let validator = IDTokenValidator(settings: settings, metadata: metadata, now: clock())
+    let rules = IDTokenValidator(settings: settings, metadata: metadata, now: clock())
     do throws(IDTokenRejection) {
-      let signers = try validator.signers(of: token, algorithm, among: keys)
-      return try validator.check(try token.claims(), signedBy: signers, algorithm, expecting: expectation)
+      let signers = try rules.signers(of: token, algorithm, among: keys)
+      return VerifiedToken(token: token, signers: signers, algorithm: algorithm, rules: rules)
     } catch { throw .idToken(error) }
   }
 

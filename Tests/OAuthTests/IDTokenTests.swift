@@ -294,6 +294,7 @@ struct Mutant: Sendable, CustomTestStringConvertible {
       .missing, .tooLarge, .encrypted, .duplicateMember, .ambiguousKey, .tenant, .tenantNotAllowed,
       .keyIssuer,
     ]
-    #expect(Set(Mutant.all.map(\.reason)).union(elsewhere) == Set(IDTokenRejection.allCases))
+    let mutants = Mutant.all.map(\.reason) + LogoutMutant.all.map(\.reason)
+    #expect(Set(mutants).union(elsewhere) == Set(IDTokenRejection.allCases))
   }
 }
