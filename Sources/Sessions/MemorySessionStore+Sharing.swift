@@ -153,10 +153,7 @@ extension MemorySessionStore {
   func deleteAll(issuer: String, sid: String, by number: MemoryStoreView.Number) throws(StoreError)
     -> [TicketHash]
   {
-    try deleteAll(by: number) { hash, packed in
-      let session = packed.session(hash)
-      return session.sid == sid && session.user.issuer == issuer
-    }
+    try deleteAll(by: number) { hash, packed in packed.session(hash).belongs(issuer: issuer, sid: sid) }
   }
 
   func deleteEverySession(by number: MemoryStoreView.Number) throws(StoreError) -> Int {

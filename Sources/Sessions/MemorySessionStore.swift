@@ -57,6 +57,12 @@ public actor MemorySessionStore: SessionStore {
     return sessions.filter { $0.value.belongs(to: user, $0.key) }.map(\.key)
   }
 
+  public func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try checkOpen()
+    return sessions.filter { hash, packed in packed.session(hash).belongs(issuer: issuer, sid: sid) }.map(
+      \.key)
+  }
+
   public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
     try checkOpen()
     for (hash, time) in uses {
@@ -92,6 +98,15 @@ public actor MemorySessionStore: SessionStore {
     }
     records[key] = record
     recordCounts[record.kind, default: 0] += 1
+  }
+
+  public func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool {
+    try checkOpen()
+    if let there = records[RecordKey(kind: record.kind, key: record.key)], there.expiresAt > now {
+      return false
+    }
+    try await put(record)
+    return true
   }
 
   public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)

@@ -64,6 +64,10 @@ struct MemoryStoreView: SessionStore {
     try await store.hashes(of: user)
   }
 
+  func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try await store.hashes(issuer: issuer, sid: sid)
+  }
+
   func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) { try await store.touch(uses) }
 
   func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError) {
@@ -71,6 +75,10 @@ struct MemoryStoreView: SessionStore {
   }
 
   func put(_ record: SingleUseRecord) async throws(StoreError) { try await store.put(record) }
+
+  func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool {
+    try await store.claim(record, now: now)
+  }
 
   func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
     -> RecordTake

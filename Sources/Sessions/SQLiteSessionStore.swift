@@ -170,11 +170,11 @@ public final class SQLiteSessionStore: SessionStore {
   }
 
   public func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash] {
-    try await transaction { db in
-      let hashes = try Data.fetchAll(
-        db, sql: "SELECT hash FROM sessions WHERE user = ?", arguments: [user.digest.data])
-      return hashes.compactMap { Bytes32(Array($0)).map(TicketHash.init(digest:)) }
-    }
+    try await hashes(where: "user", is: user.digest)
+  }
+
+  public func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try await hashes(where: "sid", is: UserKey.sidDigest(issuer: issuer, sid: sid))
   }
 
   public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
@@ -220,6 +220,14 @@ public final class SQLiteSessionStore: SessionStore {
       _ = try? Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
     }
     try? queue.close()
+  }
+
+  private func hashes(where column: String, is digest: Bytes32) async throws(StoreError) -> [TicketHash] {
+    try await transaction { db in
+      let hashes = try Data.fetchAll(
+        db, sql: "SELECT hash FROM sessions WHERE \(column) = ?", arguments: [digest.data])
+      return hashes.compactMap { Bytes32(Array($0)).map(TicketHash.init(digest:)) }
+    }
   }
 
   private func deleteAll(where column: String, is digest: Bytes32) async throws(StoreError) -> [TicketHash] {

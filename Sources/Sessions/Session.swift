@@ -83,6 +83,11 @@ public struct Session: Sendable {
   }
 }
 
+extension Session {
+  /// Whether it came of this session at the provider: a `sid` is unique within its issuer only.
+  func belongs(issuer: String, sid: String) -> Bool { self.sid == sid && user.issuer == issuer }
+}
+
 // A wall clock may be set back.
 extension Session {
   /// Clocks that differ by less are one and the same: processes that share a store, small corrections.

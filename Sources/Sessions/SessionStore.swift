@@ -61,6 +61,9 @@ public protocol SessionStore: Sendable {
   /// The tickets of all sessions of a user, in no order.
   func hashes(of user: UserKey) async throws(StoreError) -> [TicketHash]
 
+  /// The tickets of all sessions that belong to one session at the provider, in no order.
+  func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash]
+
   /// Notes when sessions were last used; an earlier time than the stored one changes nothing. Not a change of
   /// generation.
   func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError)
@@ -73,6 +76,11 @@ public protocol SessionStore: Sendable {
   /// make room: anybody may start a sign-in, so the number must be bounded. So do those of its owner at
   /// ``SingleUseRecord/perOwner``.
   func put(_ record: SingleUseRecord) async throws(StoreError)
+
+  /// Keeps a record as ``put(_:)`` does, unless there is one of its kind and key that has not expired; however
+  /// many ask at once, one of them alone.
+  /// - Returns: whether it was this one.
+  func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool
 
   /// Takes a record out, exactly once however many ask at once.
   /// - Parameter owner: who asks; a record bound to somebody else stays where it is.

@@ -14,6 +14,8 @@ public struct RecordKind: Sendable, Hashable {
   public static let continuation = RecordKind("continuation")
   /// A call that waits for consent and is sent again afterwards.
   public static let keptCall = RecordKind("kept-call")
+  /// A logout token that was acted on, kept so that it counts once.
+  public static let logoutToken = RecordKind("logout-token")
 }
 
 /// Something kept until it is asked for once: a sign-in on its way, a link to continue.
@@ -43,6 +45,19 @@ public struct SingleUseRecord: Sendable {
     self.payload = payload
     self.expiresAt = expiresAt
     self.perOwner = perOwner
+  }
+}
+
+extension SingleUseRecord {
+  /// A logout token, to be claimed: ``SessionStore/claim(_:now:)``.
+  ///
+  /// - Parameters:
+  ///   - id: its `jti`, unique within the issuer.
+  ///   - usableUntil: when nobody takes it any more. Clocks of processes that share a store may differ: it is kept for longer.
+  public static func logoutToken(issuer: String, id: String, usableUntil: Timestamp) -> SingleUseRecord {
+    SingleUseRecord(
+      kind: .logoutToken, key: TicketHash(digest: Fingerprint.sha256(parts: ["logout-token", issuer, id])),
+      payload: [], expiresAt: usableUntil + .seconds(120))
   }
 }
 

@@ -127,6 +127,14 @@ final class FaultyStore: SessionStore {
     try pass("hashes")
     return try await inner.hashes(of: user)
   }
+  func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try pass("hashes sid")
+    return try await inner.hashes(issuer: issuer, sid: sid)
+  }
+  func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool {
+    try pass("claim")
+    return try await inner.claim(record, now: now)
+  }
   func put(_ note: Note, keeping limit: Int) async throws(StoreError) {
     try pass("put note")
     try await inner.put(note, keeping: limit)

@@ -27,6 +27,46 @@ import Testing
   }
 
   @Test(arguments: Kind.allCases)
+  func `of many that claim one key at once, one alone succeeds, and again only after the end`(kind: Kind)
+    async throws
+  {
+    let subject = try await Subject(kind)
+    let (store, now) = (subject.store, subject.clock.now)
+    let record = SingleUseRecord.logoutToken(issuer: "https://id.example", id: "t1", usableUntil: now)
+    let won = await withTaskGroup(of: Bool.self) { group in
+      for _ in 0..<16 { group.addTask { (try? await store.claim(record, now: now)) ?? false } }
+      return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+    }
+    #expect(won == 1)
+    #expect(try await !store.claim(record, now: record.expiresAt - .milliseconds(1)))
+    #expect(try await store.claim(record, now: record.expiresAt))
+    for other in [
+      SingleUseRecord.logoutToken(issuer: "https://id.example", id: "t2", usableUntil: now),
+      SingleUseRecord.logoutToken(issuer: "https://other.example", id: "t1", usableUntil: now),
+    ] {
+      #expect(try await store.claim(other, now: now))
+    }
+  }
+
+  @Test(arguments: Kind.allCases)
+  func `the tickets of a session at the provider are found by issuer and sid together`(kind: Kind)
+    async throws
+  {
+    let subject = try await Subject(kind)
+    let store = subject.store
+    var expected: Set<TicketHash> = []
+    for (issuer, sid) in [("a", "s1"), ("a", "s1"), ("a", "s2"), ("b", "s1"), ("a", nil)] {
+      let session = Session(
+        hash: Ticket.make().hash, user: UserKey(issuer: issuer, subject: "x"), createdAt: subject.clock.now,
+        lastSeenAt: subject.clock.now, sid: sid)
+      try await store.insert(session, removing: nil)
+      if issuer == "a", sid == "s1" { expected.insert(session.hash) }
+    }
+    #expect(Set(try await store.hashes(issuer: "a", sid: "s1")) == expected)
+    #expect(try await store.hashes(issuer: "b", sid: "s2").isEmpty)
+  }
+
+  @Test(arguments: Kind.allCases)
   func `an owner's records of one kind can be discarded together`(kind: Kind) async throws {
     let subject = try await Subject(kind)
     let (store, now) = (subject.store, subject.clock.now)
