@@ -24,13 +24,27 @@ public struct UserKey: Sendable, Hashable {
     digest = Fingerprint.sha256(parts: ["user", issuer, subject])
   }
 
-  /// The key of Microsoft Entra: `tid` and `oid` of the ID token. The issuer is kept for messages and does
-  /// not count.
+  /// The key of Microsoft Entra: `tid` and `oid` of the ID token. Of the issuer only its authority counts, and all of
+  /// Microsoft's are one: versions of tokens differ in the issuer, and tenants have the same ids in all of them. Another
+  /// authority, which may put any tenant into its tokens, speaks for its own users alone.
   public init(issuer: String, tenant: String, objectID: String) {
     self.issuer = issuer
     subject = objectID
     self.tenant = tenant
-    digest = Fingerprint.sha256(parts: ["entra", tenant, objectID])
+    let authority = Self.authority(of: issuer)
+    digest = Fingerprint.sha256(
+      parts: ["entra"] + (Self.microsofts.contains(authority) ? [] : [authority]) + [tenant, objectID])
+  }
+
+  private static let microsofts: Set<String> = [
+    "https://login.microsoftonline.com", "https://login.microsoftonline.us",
+    "https://login.partner.microsoftonline.cn", "https://sts.windows.net",
+  ]
+
+  /// Scheme, host and port.
+  private static func authority(of issuer: String) -> String {
+    issuer.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false).prefix(3).joined(
+      separator: "/")
   }
 
   public static func == (a: UserKey, b: UserKey) -> Bool { a.digest == b.digest }

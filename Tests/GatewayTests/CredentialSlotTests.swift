@@ -204,7 +204,8 @@ import Testing
       issuer: "https://i", subject: "pairwise", audience: [], expiresAt: noon, issuedAt: noon, authTime: nil,
       raw: ["tid": "t", "oid": "o"])
     #expect(
-      Self.slots(isEntra: true, []).user(of: claims) == UserKey(issuer: "x", tenant: "t", objectID: "o"))
+      Self.slots(isEntra: true, []).user(of: claims)
+        == UserKey(issuer: "https://i/t", tenant: "t", objectID: "o"))
     #expect(Self.slots([]).user(of: claims) == UserKey(issuer: "https://i", subject: "pairwise"))
   }
 

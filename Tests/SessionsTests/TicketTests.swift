@@ -50,7 +50,15 @@ import Testing
   @Test func `parts of a user's key cannot be shifted into one another`() {
     #expect(UserKey(issuer: "ab", subject: "c") != UserKey(issuer: "a", subject: "bc"))
     #expect(
-      UserKey(issuer: "i", tenant: "t", objectID: "o") == UserKey(issuer: "j", tenant: "t", objectID: "o"))
+      UserKey(issuer: "https://sts.windows.net/t/", tenant: "t", objectID: "o")
+        == UserKey(issuer: "https://login.microsoftonline.com/t/v2.0", tenant: "t", objectID: "o"))
+    // Whoever may write any tenant into tokens of their own reaches nobody else's users.
+    #expect(
+      UserKey(issuer: "https://idp.test/t/v2.0", tenant: "t", objectID: "o")
+        != UserKey(issuer: "https://login.microsoftonline.com/t/v2.0", tenant: "t", objectID: "o"))
+    #expect(
+      UserKey(issuer: "https://idp.test/common/v2.0", tenant: "t", objectID: "o")
+        == UserKey(issuer: "https://idp.test/t/v2.0", tenant: "t", objectID: "o"))
     #expect(UserKey(issuer: "t", subject: "o") != UserKey(issuer: "i", tenant: "t", objectID: "o"))
   }
 }
