@@ -39,19 +39,24 @@ extension Configuration {
     }
   }
 
-  /// Reads what `oidc.token_endpoint_auth_method` needs. Blocks.
-  /// - Parameter environment: where `client_secret_env` is looked up.
+  /// Reads what `token_endpoint_auth_method` of the provider at `index` needs. Blocks.
+  /// - Parameters:
+  ///   - index: place in ``Providers/all``.
+  ///   - environment: where `client_secret_env` is looked up.
   /// - Throws: what is missing, empty or not what it should be; the secret itself is never in a message.
-  public func readCredential(environment: [String: String]) throws(ConfigurationError) -> ClientCredential {
+  public func readCredential(
+    ofProvider index: Int, environment: [String: String]
+  ) throws(ConfigurationError) -> ClientCredential {
+    let (oidc, place) = (providers.all[index], providers.place(index))
     do throws(NamedFile.Failure) {
       switch oidc.tokenEndpointAuthMethod {
-      case .clientSecretBasic, .clientSecretPost: return .secret(try readSecret(environment))
+      case .clientSecretBasic, .clientSecretPost: return .secret(try readSecret(oidc, place, environment))
       case .privateKeyJWT:
         let key = try NamedFile(
-          path: "oidc.private_key_file", file: oidc.privateKeyFile ?? "", kind: .privateKey
+          path: "\(place).private_key_file", file: oidc.privateKeyFile ?? "", kind: .privateKey
         ).read()
         let certificate = try oidc.certificateFile.map { file throws(NamedFile.Failure) in
-          try NamedFile(path: "oidc.certificate_file", file: file, kind: .certificate).read()
+          try NamedFile(path: "\(place).certificate_file", file: file, kind: .certificate).read()
         }
         return .privateKey(
           Secret(bytes: key), certificate: certificate.map { String(decoding: $0, as: UTF8.self) })
@@ -59,15 +64,16 @@ extension Configuration {
         let variable = "AZURE_FEDERATED_TOKEN_FILE"
         guard let file = oidc.assertionFile ?? environment[variable], !file.isEmpty else {
           throw NamedFile.Failure(
-            path: "oidc.assertion_file",
+            path: "\(place).assertion_file",
             message: "is missing, and the environment variable \(variable) is not set", isMissing: true)
         }
-        _ = try NamedFile(path: "oidc.assertion_file", file: file, kind: .token).read()
+        _ = try NamedFile(path: "\(place).assertion_file", file: file, kind: .token).read()
         return .assertionFile(file)
       case .tlsClientAuth:
         let certificate = NamedFile(
-          path: "oidc.certificate_file", file: oidc.certificateFile ?? "", kind: .certificate)
-        let key = NamedFile(path: "oidc.private_key_file", file: oidc.privateKeyFile ?? "", kind: .privateKey)
+          path: "\(place).certificate_file", file: oidc.certificateFile ?? "", kind: .certificate)
+        let key = NamedFile(
+          path: "\(place).private_key_file", file: oidc.privateKeyFile ?? "", kind: .privateKey)
         _ = (try certificate.read(), try key.read())
         return .clientCertificate(certificateFile: certificate.file, privateKeyFile: key.file)
       }
@@ -76,9 +82,11 @@ extension Configuration {
     }
   }
 
-  private func readSecret(_ environment: [String: String]) throws(NamedFile.Failure) -> Secret {
+  private func readSecret(
+    _ oidc: OIDC, _ place: String, _ environment: [String: String]
+  ) throws(NamedFile.Failure) -> Secret {
     if let variable = oidc.clientSecretEnv {
-      let path = "oidc.client_secret_env"
+      let path = "\(place).client_secret_env"
       guard let text = environment[variable] else {
         throw NamedFile.Failure(
           path: path, message: "the environment variable \(variable) is not set", isMissing: true)
@@ -90,7 +98,8 @@ extension Configuration {
       }
       return secret
     }
-    let file = NamedFile(path: "oidc.client_secret_file", file: oidc.clientSecretFile ?? "", kind: .secret)
+    let file = NamedFile(
+      path: "\(place).client_secret_file", file: oidc.clientSecretFile ?? "", kind: .secret)
     return NamedFile.secret(try file.read()) ?? Secret("")
   }
 }

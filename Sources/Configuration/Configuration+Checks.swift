@@ -5,7 +5,7 @@ internal import Basics
 extension Configuration {
   func check(_ reading: inout Reading) {
     checkFront(&reading)
-    checkCredential(&reading)
+    checkProviders(&reading)
     checkRoutes(&reading)
     checkConsent(&reading)
     checkSession(&reading)
@@ -35,38 +35,6 @@ extension Configuration {
     }
   }
 
-  private func checkCredential(_ reading: inout Reading) {
-    guard
-      reading.isSound(
-        "oidc.token_endpoint_auth_method", "oidc.client_secret_file", "oidc.client_secret_env",
-        "oidc.private_key_file")
-    else { return }
-    if oidc.clientSecretFile != nil, oidc.clientSecretEnv != nil {
-      reading.note(
-        "oidc.client_secret_env", "must not stand beside \"client_secret_file\": the secret has one place")
-    }
-    let method = oidc.tokenEndpointAuthMethod
-    switch method {
-    case .clientSecretBasic, .clientSecretPost:
-      guard oidc.clientSecretFile == nil, oidc.clientSecretEnv == nil else { return }
-      reading.note(
-        "oidc.client_secret_file",
-        """
-        is missing: "\(method.rawValue)" needs it, or "client_secret_env"; or set \
-        "token_endpoint_auth_method" to "private_key_jwt"
-        """
-      )
-    case .privateKeyJWT, .tlsClientAuth:
-      if oidc.privateKeyFile == nil {
-        reading.note("oidc.private_key_file", "is missing: \"\(method.rawValue)\" needs it")
-      }
-      if method == .tlsClientAuth, oidc.certificateFile == nil {
-        reading.note("oidc.certificate_file", "is missing: \"tls_client_auth\" presents it")
-      }
-    case .workloadIdentity: break
-    }
-  }
-
   private func checkRoutes(_ reading: inout Reading) {
     var seen: [String: Int] = [:]
     for (index, route) in routes.enumerated() {
@@ -77,6 +45,7 @@ extension Configuration {
         }
         seen[route.path] = seen[route.path] ?? index
       }
+      checkProvider(of: route, place, &reading)
       checkToken(route, place, &reading)
       checkUpstream(route, place, &reading)
     }
@@ -97,7 +66,7 @@ extension Configuration {
         "must be \"required\" unless \"authorization\" is \"none\": without a session there is no token")
     }
     if reading.isSound("\(place).scope", "\(place).resource", "oidc"), route.scope.isEmpty,
-      route.resource == nil, !signInNamesAnAPI
+      route.resource == nil, !providers(of: route).allSatisfy(\.namesAnAPI)
     {
       reading.note(
         "\(place).scope",
@@ -107,14 +76,6 @@ extension Configuration {
         """
       )
     }
-  }
-
-  /// Whether the sign-in alone leads to a token for some API: it asks for a scope that OpenID Connect Core
-  /// 1.0 (§5.4, §11) does not define, or names an audience in the way some providers have.
-  private var signInNamesAnAPI: Bool {
-    let ofSignIn: Set<String> = ["openid", "profile", "email", "address", "phone", "offline_access"]
-    return !ofSignIn.isSuperset(of: oidc.scope)
-      || oidc.extraAuthorizationParams.contains { $0.name == "audience" }
   }
 
   private func checkUpstream(_ route: Route, _ place: String, _ reading: inout Reading) {
@@ -187,9 +148,7 @@ extension Configuration {
       cautions.append(
         places.problem("routes[\(index)].upstream", "is http: users' tokens cross the network in the clear"))
     }
-    let isEntra =
-      oidc.profile == .entra || oidc.profile == .auto && oidc.issuer.host.hasPrefix("login.microsoftonline.")
-    for (index, route) in routes.enumerated() where isEntra {
+    for (index, route) in routes.enumerated() where providers(of: route).allSatisfy(\.isEntra) {
       if route.resource != nil {
         cautions.append(
           places.problem(
@@ -221,6 +180,20 @@ extension Configuration {
         places.problem("admin.listen", "is not a loopback address: keep everybody else away from it"))
     }
     return cautions
+  }
+}
+
+extension Configuration.OIDC {
+  /// Whether the provider is Microsoft Entra ID, as far as the file tells.
+  var isEntra: Bool {
+    profile == .entra || profile == .auto && issuer.host.hasPrefix("login.microsoftonline.")
+  }
+
+  /// Whether the sign-in alone leads to a token for some API: it asks for a scope that OpenID Connect Core
+  /// 1.0 (§5.4, §11) does not define, or names an audience in the way some providers have.
+  var namesAnAPI: Bool {
+    let ofSignIn: Set<String> = ["openid", "profile", "email", "address", "phone", "offline_access"]
+    return !ofSignIn.isSuperset(of: scope) || extraAuthorizationParams.contains { $0.name == "audience" }
   }
 }
 

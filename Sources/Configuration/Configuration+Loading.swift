@@ -42,6 +42,7 @@ extension Configuration {
     guard var configuration = section.form.read(node, "", &reading) else {
       throw ConfigurationError(problems: reading.problems)
     }
+    configuration.providers.settle()
     configuration.check(&reading)
     guard reading.problems.isEmpty else { throw ConfigurationError(problems: reading.problems) }
     configuration.settle()

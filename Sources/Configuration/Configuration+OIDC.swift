@@ -1,6 +1,13 @@
 extension Configuration {
   /// The OpenID provider and this proxy's registration with it.
   public struct OIDC: Sendable, Hashable {
+    /// The name of a provider that the file gives none, which only a single one may do.
+    public static let defaultName = "default"
+
+    /// What routes and addresses call the provider; no other one has the name.
+    public var name = OIDC.defaultName
+    /// What people are told the provider is called; nil: its host.
+    public var displayName: String?
     /// The issuer identifier; `issuer.text` is compared byte for byte with what the provider says (OpenID
     /// Connect Discovery 1.0 §4.3).
     public var issuer = WebURL.unset
@@ -29,10 +36,16 @@ extension Configuration {
     public var allowedTenants: [String] = []
     /// Scopes of the sign-in itself; always has `openid`.
     public var scope = ["openid", "profile", "offline_access"]
-    /// Path of the redirect URI, under `/auth/`. See ``Configuration/redirectURI``.
-    public var redirectPath = "/auth/callback"
+    /// Path of the redirect URI, under `/auth/`. No other provider has it. See
+    /// ``Configuration/redirectURI(of:)``.
+    public var redirectPath: String {
+      get { redirectPathSetting ?? "/auth/callback" }
+      set { redirectPathSetting = newValue }
+    }
+    /// What the file says; nil: it follows from whether there are several providers.
+    var redirectPathSetting: String?
     /// Where the provider sends the browser after sign-out: a path of the proxy or a URL. See
-    /// ``Configuration/postLogoutRedirectURI``.
+    /// ``Configuration/postLogoutRedirectURI(of:)``.
     public var postLogoutRedirectURI = "/"
     /// Parameters added to every authorization request, sorted by name. None that the proxy sets itself.
     public var extraAuthorizationParams: [Parameter] = []
@@ -80,12 +93,12 @@ extension Configuration {
     public enum SigningAlgorithm: String, Sendable, CaseIterable { case RS256, PS256, ES256 }
   }
 
-  /// The one redirect URI, as it must be registered with the provider. Never made from a request.
-  public var redirectURI: String { publicURL.origin + oidc.redirectPath }
+  /// The redirect URI of one provider, as it must be registered there. Never made from a request.
+  public func redirectURI(of provider: OIDC) -> String { publicURL.origin + provider.redirectPath }
 
-  /// Where the provider sends the browser after sign-out.
-  public var postLogoutRedirectURI: String {
-    let target = oidc.postLogoutRedirectURI
+  /// Where a provider sends the browser after sign-out.
+  public func postLogoutRedirectURI(of provider: OIDC) -> String {
+    let target = provider.postLogoutRedirectURI
     return target.hasPrefix("/") ? publicURL.origin + target : target
   }
 }

@@ -92,6 +92,7 @@ private struct ReferenceWriter {
       return minimum > 0 ? "a list of at least \(minimum): \(each)" : "a list: \(each)"
     case .map(let says): return says
     case .object: return "an object"
+    case .oneOrMore: return "an object, or a list of objects"
     }
   }
 }

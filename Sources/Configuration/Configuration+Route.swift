@@ -6,6 +6,8 @@ extension Configuration {
     public var path = ""
     /// Where requests go: the route's path is replaced by this URL's path. Has no query.
     public var upstream = WebURL.unset
+    /// Name of the provider whose people may use it; nil: those of every provider.
+    public var provider: String?
     /// Scopes that the token for this route is asked with.
     public var scope: [String] = []
     /// `resource` parameter of token requests for this route (RFC 8707).

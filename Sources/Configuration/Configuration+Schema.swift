@@ -70,6 +70,9 @@ private enum SchemaWriter {
       return object
     case .map: return ["type": "object", "additionalProperties": ["type": "string"]]
     case .object(let entries): return object(entries)
+    case .oneOrMore(let element):
+      let one = JSONValue.object(value(element))
+      return ["anyOf": [one, ["type": "array", "items": one, "minItems": 1]]]
     }
   }
 }

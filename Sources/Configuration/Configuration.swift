@@ -16,8 +16,8 @@ public struct Configuration: Sendable {
   public var workers: Int?
   /// TLS in front; nil: plain HTTP.
   public var tls: TLS?
-  /// The OpenID provider and this proxy's registration with it.
-  public var oidc = OIDC()
+  /// The OpenID providers that people sign in with, and this proxy's registration with each; at least one.
+  public var providers = Providers()
   /// What is forwarded where; at least one, each path once, in the order of the file.
   public var routes: [Route] = []
   /// Cookie, lifetimes and storage of sessions.

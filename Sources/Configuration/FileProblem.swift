@@ -26,9 +26,12 @@ extension Configuration {
           FileProblem(problem: places.problem(error.path, error.message), isMissing: error.isMissing))
       }
     }
-    if let variable = oidc.clientSecretEnv, oidc.tokenEndpointAuthMethod.usesSecret {
+    for (index, provider) in providers.all.enumerated() {
+      guard let variable = provider.clientSecretEnv, provider.tokenEndpointAuthMethod.usesSecret else {
+        continue
+      }
       do throws(ConfigurationError) {
-        _ = try readCredential(environment: environment)
+        _ = try readCredential(ofProvider: index, environment: environment)
       } catch {
         let isMissing = environment[variable] == nil
         found += error.problems.map { FileProblem(problem: $0, isMissing: isMissing) }
@@ -51,15 +54,18 @@ extension Configuration {
         add("tls.certificates[\(index)].private_key_file", pair.privateKeyFile, .privateKey)
       }
     }
-    switch oidc.tokenEndpointAuthMethod {
-    case .privateKeyJWT, .tlsClientAuth:
-      add("oidc.private_key_file", oidc.privateKeyFile, .privateKey)
-      add("oidc.certificate_file", oidc.certificateFile, .certificate)
-    case .workloadIdentity: add("oidc.assertion_file", oidc.assertionFile, .token)
-    case .clientSecretBasic, .clientSecretPost:
-      add("oidc.client_secret_file", oidc.clientSecretFile, .secret)
+    for (index, oidc) in providers.all.enumerated() {
+      let place = providers.place(index)
+      switch oidc.tokenEndpointAuthMethod {
+      case .privateKeyJWT, .tlsClientAuth:
+        add("\(place).private_key_file", oidc.privateKeyFile, .privateKey)
+        add("\(place).certificate_file", oidc.certificateFile, .certificate)
+      case .workloadIdentity: add("\(place).assertion_file", oidc.assertionFile, .token)
+      case .clientSecretBasic, .clientSecretPost:
+        add("\(place).client_secret_file", oidc.clientSecretFile, .secret)
+      }
+      add("\(place).ca_file", oidc.caFile, .certificate)
     }
-    add("oidc.ca_file", oidc.caFile, .certificate)
     for (index, route) in routes.enumerated() {
       add("routes[\(index)].ca_file", route.caFile, .certificate)
       add("routes[\(index)].client_certificate_file", route.clientCertificateFile, .certificate)

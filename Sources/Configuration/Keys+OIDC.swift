@@ -5,6 +5,17 @@ extension Configuration.OIDC {
   static var section: Section<Self> {
     Section(Self()) { make in
       [
+        make.value(
+          "name", \.name, .providerName, example: "staff",
+          """
+          What routes (`provider`) and addresses (`/auth/login?provider=`) call this provider. Each of several \
+          needs one. Sessions are bound to it: under another name people sign in again.
+          """
+        ),
+        make.optional(
+          "display_name", \.displayName, .line("a name for people", limit: 80),
+          otherwise: "the issuer's host",
+          example: "Example staff", "What people are told it is called, where they choose between several."),
         make.required(
           "issuer", \.issuer, .secureURL("keys and tokens come from there"),
           example: "https://login.example.com",
@@ -107,8 +118,8 @@ extension Configuration.OIDC {
           belong to the `scope` of its route.
           """
         ),
-        make.value(
-          "redirect_path", \.redirectPath,
+        make.optional(
+          "redirect_path", \.redirectPathSetting,
           .text(
             "a path under /auth/ that the proxy does not use itself, such as \"/auth/callback\"",
             pattern: "^/auth/[A-Za-z0-9._~!$'()*+,=:@/-]*[A-Za-z0-9._~!$'()*+,=:@-]$"
@@ -117,7 +128,13 @@ extension Configuration.OIDC {
           } write: {
             $0
           },
-          "Path of the redirect URI. Register `public_url` followed by this path with the provider."),
+          otherwise: "`/auth/callback`; of several providers each `/auth/callback/` and its `name`",
+          example: "/auth/callback",
+          """
+          Path of the redirect URI. Register `public_url` followed by this path with the provider. No two \
+          providers have the same.
+          """
+        ),
         make.value(
           "post_logout_redirect_uri", \.postLogoutRedirectURI,
           .text(
@@ -217,7 +234,10 @@ extension Configuration.OIDC {
   }
 
   private static func isRedirectPath(_ path: String) -> Bool {
-    let own = ["/auth/login", "/auth/logout", "/auth/session", "/auth/continue"]
+    let own = [
+      "/auth/login", "/auth/logout", "/auth/session", "/auth/continue", "/auth/revoke",
+      "/auth/backchannel-logout", "/auth/frontchannel-logout",
+    ]
     return PlainPath.isValid(path) && path.hasPrefix("/auth/") && !path.hasSuffix("/")
       && !own.contains { PlainPath.isUnder(path, $0) }
   }

@@ -20,6 +20,14 @@ extension Configuration.Route {
           """
         ),
         make.optional(
+          "provider", \.provider, .providerName, otherwise: "sessions of every provider",
+          example: "staff",
+          """
+          `name` of the provider whose people may use this route. Who is signed in elsewhere is asked to sign \
+          in there. Without it people of every provider pass, each with a token of their own provider.
+          """
+        ),
+        make.optional(
           "scope", \.scope, .words("scopes separated by single spaces, none twice"), otherwise: "none",
           example: "tools.use",
           """

@@ -47,9 +47,12 @@ extension Configuration {
           TLS in front. Certificates and keys are read again when their files change, and at SIGHUP: connections \
           go on, new ones get the new certificate. A pair that is not sound changes nothing and is told in the log.
           """),
-        make.section(
-          "oidc", \.oidc, OIDC.section, isRequired: true,
-          "The OpenID provider, and this proxy's registration with it."),
+        make.providers(
+          "oidc", \.providers,
+          """
+          The OpenID provider, and this proxy's registration with it; or a list of several, each with a `name`. \
+          See [providers.md](providers.md).
+          """),
         make.list(
           "routes", \.routes, of: Route.section, minimum: 1,
           moreExamples: [

@@ -11,6 +11,9 @@ struct Places: Sendable {
     positions[path] = ConfigurationError.Position(line: position.line, column: position.column)
   }
 
+  /// Whether a value at `path` stands in the file.
+  func has(_ path: String) -> Bool { positions[path] != nil }
+
   /// A problem at `path`, with the place of the nearest value around it that stands in the file.
   func problem(_ path: String, _ message: String) -> ConfigurationError.Problem {
     var around = path

@@ -18,6 +18,8 @@ indirect enum Shape {
   /// An object whose keys the operator chooses; `says` tells of keys and values.
   case map(says: String)
   case object([Entry])
+  /// An object, or an array of at least one.
+  case oneOrMore(of: Shape)
 
   /// Completes "must be …": what is allowed.
   var allowed: String {
@@ -39,6 +41,7 @@ indirect enum Shape {
         ? "a list of at least \(minimum), each \(element.allowed)" : "a list, each \(element.allowed)"
     case .map(let says): says
     case .object: "an object"
+    case .oneOrMore(let element): "\(element.allowed), or a list of at least one"
     }
   }
 
@@ -46,7 +49,7 @@ indirect enum Shape {
   var entries: [Entry]? {
     switch self {
     case .object(let entries): entries
-    case .list(of: let element, _): element.entries
+    case .list(of: let element, _), .oneOrMore(of: let element): element.entries
     default: nil
     }
   }

@@ -30,12 +30,37 @@ struct CredentialSlots: Sendable {
   private(set) var slots: [Slot] = []
   /// The provider names the resource inside the scope and gives one resource a call (Microsoft Entra).
   let scopeNamesResource: Bool
+  /// The slots that the routes of this provider's people use, in order; nil: all.
+  private let usedOnly: [Int]?
   /// ID token claims that page scripts may see.
   let sessionClaims: [String]
 
   init(scopeNamesResource: Bool, sessionClaims: [String]) {
     self.scopeNamesResource = scopeNamesResource
     self.sessionClaims = sessionClaims
+    usedOnly = nil
+  }
+
+  /// The table of `all` as one of several providers reads it: the slots are the same, those of other providers' routes are not used.
+  init(_ all: CredentialSlots, scopeNamesResource: Bool, used: Set<Int>) {
+    slots = all.slots
+    self.scopeNamesResource = scopeNamesResource
+    sessionClaims = all.sessionClaims
+    usedOnly = used.sorted()
+  }
+
+  /// The slots that tokens are had for, in order.
+  var used: [Int] { usedOnly ?? Array(slots.indices) }
+
+  /// One token is all that a session has.
+  var isSingle: Bool { used.count == 1 }
+
+  /// The first slot whose token comes from the refresh token.
+  var firstRefreshed: Int? { used.first { slots[$0].exchange == nil } }
+
+  /// What all routes together want of a sign-in. An exchanged token's own scopes are asked for when they turn out to be missing.
+  var routeScopes: [String] {
+    used.lazy.map { slots[$0] }.filter { $0.exchange == nil }.reduce([]) { ScopeList.union($0, $1.scope) }
   }
 
   /// The slot for a route's token; a new one when no route before wanted the same.
@@ -97,7 +122,9 @@ struct CredentialSlots: Sendable {
   }
 
   /// The frozen form for data loops.
-  func snapshot(of session: Session) -> SessionSnapshot {
+  ///
+  /// - Parameter provider: the place of the session's provider in the configuration.
+  func snapshot(of session: Session, provider: Int = 0) -> SessionSnapshot {
     let credentials = slots.enumerated().map { index, slot in
       session.tokens[slot.key].map { token in
         SessionSnapshot.Credential(
@@ -106,7 +133,7 @@ struct CredentialSlots: Sendable {
       }
     }
     return SessionSnapshot(
-      hash: session.hash, user: session.user, createdAt: session.createdAt,
+      hash: session.hash, user: session.user, provider: provider, createdAt: session.createdAt,
       lastSeen: session.lastSeenAt, generation: session.generation, credentials: credentials)
   }
 
@@ -122,7 +149,13 @@ struct CredentialSlots: Sendable {
   ///
   /// What was granted stays granted: the scopes are those that the token answer names, together with the ones of before. When the
   /// new token has fewer than the one it replaces, neither it nor its refresh token is kept: the grant of before goes on.
-  func grant(_ arrival: SignIn.Arrival, user: UserKey, previous: Session?, consentSlot: Int?) -> SignInGrant {
+  ///
+  /// - Parameters:
+  ///   - previous: of the same provider.
+  ///   - provider: what the new session has as its provider.
+  func grant(
+    _ arrival: SignIn.Arrival, user: UserKey, provider: String? = nil, previous: Session?, consentSlot: Int?
+  ) -> SignInGrant {
     let tokens = arrival.tokens
     let granted = tokens.scope ?? arrival.attempt.scope
     let carried = previous.flatMap { $0.user == user ? $0 : nil }
@@ -140,7 +173,8 @@ struct CredentialSlots: Sendable {
     }
     let claims = arrival.claims
     return SignInGrant(
-      user: user,
+      // A session from before providers had names stays one.
+      user: user, provider: carried.map(\.provider) ?? provider,
       profile: UserProfile(
         name: claims.name, username: claims.preferredUsername, email: claims.email,
         claims: claims.selected(sessionClaims).serialized()),
@@ -162,8 +196,8 @@ struct CredentialSlots: Sendable {
   /// The scopes that the token of before had and the new one lacks: a provider may grant less than it was asked for.
   func narrowed(_ arrival: SignIn.Arrival, previous: Session?) -> [String] {
     guard case .consent(let consent) = arrival.attempt.purpose, let scope = arrival.tokens.scope,
-      let previous, previous.user == user(of: arrival.claims), slots.count == 1,
-      let before = previous.tokens[slots[0].key]?.scopes, !consent.isWhole
+      let previous, previous.user == user(of: arrival.claims), isSingle, let only = used.first,
+      let before = previous.tokens[key(only)]?.scopes, !consent.isWhole
     else { return [] }
     return ScopeList.missing(before, from: scope)
   }
@@ -172,14 +206,14 @@ struct CredentialSlots: Sendable {
   /// kept where it is known to be for that resource alone; the others are fetched by refresh, so that no upstream
   /// gets a token that is good for another.
   private func keys(ofCodeTokenFor consentSlot: Int?, _ arrival: SignIn.Arrival) -> [ResourceKey] {
-    var first = slots.firstIndex { $0.exchange == nil }
+    var first = firstRefreshed
     if let consentSlot {
       // What was asked for as a whole is the upstream's own token, and none that can be exchanged for it.
       let isUpstreams = slots[consentSlot].exchange != nil && arrival.attempt.isWhole
       first = isUpstreams ? nil : redeemed(consentSlot)
     }
     guard let first else { return [] }
-    if slots.count == 1 || arrival.attempt.resource != nil || scopeNamesResource { return [key(first)] }
+    if isSingle || arrival.attempt.resource != nil || scopeNamesResource { return [key(first)] }
     return arrival.tokens.refreshToken == nil ? [key(first)] : []
   }
 }

@@ -70,10 +70,19 @@ extension DataLoop {
 
   /// Where a person signs in; comes back to the page for navigations and for scripts to the page they run on.
   private func loginURL(_ x: Exchange, _ call: Call, isAbsolute: Bool) -> String {
-    let base = (isAbsolute ? shared.publicURL : "") + "/auth/login"
+    let base = (isAbsolute ? shared.publicURL : "") + "/auth/login?"
     let returnTo =
       navigates(call) ? x.requestBytes.string(x.request.target) : refererPath(x) ?? "/auth/"
-    return base + "?return_to=" + PercentEncoding.encode(returnTo)
+    return base + providerParameter(call) + "return_to=" + PercentEncoding.encode(returnTo)
+  }
+
+  /// Names the provider where it is known which one: that of the route, or of the session that has to be renewed.
+  private func providerParameter(_ call: Call) -> String {
+    let providers = shared.control.providers
+    guard providers.isSeveral,
+      let index = call.route?.provider?.index ?? call.session?.snapshot.provider
+    else { return "" }
+    return "provider=\(providers.all[index].name)&"
   }
 
   /// The path of the page that sent a script's request, if it is a page of this origin.

@@ -17,6 +17,11 @@ public struct OnlineCheck: Sendable {
     public let subject: String
     public let text: String
     public var description: String { "\(level.rawValue.uppercased()) \(subject): \(text)" }
+
+    /// The same with the provider's name in front.
+    func about(_ provider: String) -> Finding {
+      Finding(level: level, subject: "\(provider): \(subject)", text: text)
+    }
   }
 
   private let configuration: Configuration
@@ -28,12 +33,17 @@ public struct OnlineCheck: Sendable {
     let loop = EventLoop(name: "check")
     loop.start()
     let blocking = BlockingPool()
-    var findings: [Finding] = [redirectURI()]
-    do {
-      findings += await provider(
-        try client(loop, blocking, TLSParts.Trust(caFile: configuration.oidc.caFile)))
-    } catch {
-      findings.append(Finding(level: .error, subject: "oidc.ca_file", text: "\(error)"))
+    var findings: [Finding] = []
+    for (index, oidc) in configuration.providers.all.enumerated() {
+      let place = configuration.providers.place(index)
+      var found: [Finding] = [redirectURI(oidc)]
+      do {
+        found += await provider(
+          oidc, place, try client(loop, blocking, TLSParts.Trust(caFile: oidc.caFile)))
+      } catch {
+        found.append(Finding(level: .error, subject: "\(place).ca_file", text: "\(error)"))
+      }
+      findings += configuration.providers.all.count > 1 ? found.map { $0.about(oidc.name) } : found
     }
     for (index, route) in configuration.routes.enumerated() {
       do {
@@ -56,8 +66,8 @@ public struct OnlineCheck: Sendable {
     return HTTPClient(loop: loop, settings: settings, connector: Connector(loop: loop, blocking: blocking))
   }
 
-  private func redirectURI() -> Finding {
-    let uri = configuration.redirectURI
+  private func redirectURI(_ oidc: Configuration.OIDC) -> Finding {
+    let uri = configuration.redirectURI(of: oidc)
     let isFit = configuration.publicURL.isSecure || configuration.publicURL.isLoopback
     return Finding(
       level: isFit ? .ok : .error, subject: "redirect URI",
@@ -67,11 +77,13 @@ public struct OnlineCheck: Sendable {
 
   // MARK: Provider
 
-  private func provider(_ client: HTTPClient) async -> [Finding] {
-    let issuer = configuration.oidc.issuer.text
+  private func provider(
+    _ oidc: Configuration.OIDC, _ place: String, _ client: HTTPClient
+  ) async -> [Finding] {
+    let issuer = oidc.issuer.text
     let base = issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer
     guard let url = URLReference(base + "/.well-known/openid-configuration") else {
-      return [Finding(level: .error, subject: "oidc.issuer", text: "\(issuer) is no URL")]
+      return [Finding(level: .error, subject: "\(place).issuer", text: "\(issuer) is no URL")]
     }
     let response: FetchResponse
     do {
@@ -86,7 +98,7 @@ public struct OnlineCheck: Sendable {
           level: .error, subject: "discovery", text: "\(url) answered \(response.status) without a document")
       ]
     }
-    var findings = [clock(response)]
+    var findings = [clock(response, oidc)]
     let named = document["issuer"]?.string ?? ""
     let isTemplate = named.contains("{tenantid}")
     findings.append(
@@ -95,7 +107,7 @@ public struct OnlineCheck: Sendable {
         : Finding(
           level: .error, subject: "discovery",
           text: "the document names the issuer \(named), configured is \(issuer)"))
-    findings += features(document)
+    findings += features(document, oidc, place)
     if let text = document["token_endpoint"]?.string, let endpoint = URLReference(text) {
       findings.append(await tokenEndpoint(endpoint, client))
     } else {
@@ -104,37 +116,38 @@ public struct OnlineCheck: Sendable {
     return findings
   }
 
-  private func features(_ document: JSONValue) -> [Finding] {
+  private func features(_ document: JSONValue, _ oidc: Configuration.OIDC, _ place: String) -> [Finding] {
     var findings: [Finding] = []
     let methods = document["code_challenge_methods_supported"]?.strings
     if let methods, !methods.contains("S256") {
       findings.append(Finding(level: .warning, subject: "PKCE", text: "S256 is not among \(methods)"))
     }
     if let scopes = document["scopes_supported"]?.strings {
-      for scope in configuration.oidc.scope where !scopes.contains(scope) {
+      for scope in oidc.scope where !scopes.contains(scope) {
         findings.append(
           Finding(
-            level: .warning, subject: "oidc.scope", text: "the provider does not list \(scope) as supported"))
+            level: .warning, subject: "\(place).scope",
+            text: "the provider does not list \(scope) as supported"))
       }
     }
-    let method = configuration.oidc.tokenEndpointAuthMethod.rawValue
+    let method = oidc.tokenEndpointAuthMethod.rawValue
     if let supported = document["token_endpoint_auth_methods_supported"]?.strings, !supported.contains(method)
     {
       findings.append(
         Finding(
-          level: .error, subject: "oidc.token_endpoint_auth_method",
+          level: .error, subject: "\(place).token_endpoint_auth_method",
           text: "\(method) is not among \(supported.joined(separator: ", "))"))
     }
     return findings
   }
 
   /// Tokens are judged by time: more than the allowed skew apart, sign-ins fail.
-  private func clock(_ response: FetchResponse) -> Finding {
+  private func clock(_ response: FetchResponse, _ oidc: Configuration.OIDC) -> Finding {
     guard let text = response.first("Date"), let theirs = Timestamp(httpDate: text) else {
       return Finding(level: .warning, subject: "clock", text: "the provider sends no Date to compare with")
     }
     let apart = abs((Timestamp.now() - theirs).components.seconds)
-    let allowed = configuration.oidc.clockSkew.components.seconds
+    let allowed = oidc.clockSkew.components.seconds
     return Finding(
       level: apart > max(allowed, 1) ? .error : .ok, subject: "clock",
       text: "\(apart) s apart from the provider, \(allowed) s allowed")

@@ -14,21 +14,27 @@ extension Gateway {
   static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
   func makeControl(
-    log: EventLog, homes: LoopDirectory, slots: CredentialSlots, routes: RouteTable, cookies: CookieJar,
-    provider: Provider, store: any SessionStore, tls: TLSParts
+    log: EventLog, homes: LoopDirectory, routes: RouteTable, cookies: CookieJar,
+    providers: ProviderDirectory, store: any SessionStore, tls: TLSParts
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
-    let refresher = ProviderRefresher(
-      provider: provider, slots: slots, clientID: configuration.oidc.clientID, log: log,
-      count: { outcome in counters.withLock { $0.count(outcome) } },
-      readFile: readFile, clock: Timestamp.now)
+    let refresher = ProviderRefreshers(
+      providers: providers,
+      refreshers: providers.all.map { one in
+        ProviderRefresher(
+          provider: one.provider, slots: one.slots, clientID: one.provider.settings.clientID,
+          label: providers.label(one), log: log,
+          count: { outcome in counters.withLock { $0.count(outcome) } },
+          readFile: readFile, clock: Timestamp.now)
+      })
     let policy = SessionPolicy(
       idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout)
     let loop = controlLoop
     let events = SessionEvents(
       changed: { change in
         switch change {
-        case .updated(let session): homes.changed(slots.snapshot(of: session))
+        case .updated(let session):
+          if let snapshot = providers.snapshot(of: session) { homes.changed(snapshot) }
         case .replaced(let old, let new): homes.replaced(old, by: new.hash)
         case .ended(let hash, _): homes.ended(hash)
         }
@@ -37,22 +43,13 @@ extension Gateway {
         counters.withLock { $0.storeErrors += 1 }
         log.storeFailed("\(error)")
       },
-      orphaned: { token in
-        loop.spawn { _ = try? await provider.revoke(token, hint: "refresh_token") }
+      orphaned: { token, session in
+        guard let home = providers.of(session) else { return }
+        loop.spawn { _ = try? await home.provider.revoke(token, hint: "refresh_token") }
       })
     let authority = SessionAuthority(
       executor: controlLoop, store: store, refresher: refresher, policy: policy,
       schedule: TokenSchedule(refreshBefore: configuration.tokens.refreshBeforeExpiry), events: events)
-    let signIn = SignIn(
-      provider: provider, store: store,
-      settings: SignIn.Settings(
-        redirectURI: configuration.redirectURI, issuer: configuration.oidc.issuer.text,
-        scope: configuration.oidc.scope,
-        // An exchanged token's own scopes are asked for when they turn out to be missing.
-        routeScopes: slots.slots.filter { $0.exchange == nil }.reduce([]) { ScopeList.union($0, $1.scope) },
-        resource: slots.slots.firstIndex { $0.exchange == nil }.flatMap { slots.askedResource($0) },
-        acrValues: configuration.oidc.acrValues,
-        prompt: configuration.oidc.prompt, cookies: cookies), clock: Timestamp.now)
     return ControlPlane(
       loop: controlLoop,
       policy: ControlPlane.Policy(
@@ -60,42 +57,20 @@ extension Gateway {
         touchInterval: policy.touchInterval,
         revokesOnLogout: configuration.tokens.revokeOnLogout,
         linkLifetime: configuration.consent.linkLifetime,
-        keptCallsPerUser: configuration.consent.keptCalls, providerHost: configuration.oidc.issuer.host,
-        providerOrigins: [configuration.oidc.issuer.origin],
-        publicURL: configuration.publicURL.origin, postLogoutRedirectURI: configuration.postLogoutRedirectURI,
-        callbackPath: configuration.oidc.redirectPath,
+        keptCallsPerUser: configuration.consent.keptCalls, publicURL: configuration.publicURL.origin,
         signInsPerMinute: configuration.limits.signInsPerAddress),
-      routes: routes, cookies: cookies, log: log, signIn: signIn, provider: provider, authority: authority,
-      store: store, slots: slots, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
+      routes: routes, cookies: cookies, log: log, providers: providers, authority: authority,
+      store: store, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
       desk: ConsentDesk(lifetime: configuration.consent.linkLifetime),
       toolScopes: ToolScopes(configuration.consent.toolScopes, routes: routes.all.map(\.path)),
       counters: counters, homes: homes, logLinesDropped: { [sink] in sink.dropped },
       certificates: { tls.facts }, clock: Timestamp.now)
   }
 
-  /// How the provider behaves beyond the standards.
-  var providerProfile: ProviderProfile {
-    switch configuration.oidc.profile {
-    case .auto: .of(issuer: configuration.oidc.issuer.text)
-    case .standard: .standard
-    case .entra: .entra
-    }
-  }
-
   /// Reads a small file on a thread that may block.
   var readFile: @Sendable (String) async throws -> [UInt8] {
     let blocking = blocking
     return { path in try await blocking.run { try FileReader.read(path, limit: WorkloadIdentity.maxBytes) } }
-  }
-
-  func makeProvider(_ settings: ProviderSettings, _ tls: TLSClientContext) -> Provider {
-    var client = HTTPClientSettings(tls: tls)
-    client.connectTimeout = configuration.timeouts.connect
-    client.timeout = configuration.tokens.refreshTimeout
-    let connector = Connector(loop: controlLoop, blocking: blocking)
-    let transport = HTTPClient(loop: controlLoop, settings: client, connector: connector)
-    return Provider(
-      settings: settings, transport: transport, executor: controlLoop, clock: Timestamp.now)
   }
 
   /// Opens the store; makes the sealing key at the first start. The same key seals what clients are given to bring back; without a

@@ -23,20 +23,24 @@ struct TLSParts: Sendable {
 
   /// In front; nil for plain HTTP.
   var front: TLSServerContext?
-  var provider: TLSClientContext
+  /// In the order of the configuration; none is shared, nor are its sessions to resume.
+  var providers: [TLSClientContext]
   var upstreams: [Trust: TLSClientContext] = [:]
 
   /// Of every certificate in use, a file once.
   var facts: [TLSCertificateFacts] {
     var seen: Set<String> = []
-    return ((front?.facts ?? []) + ([provider] + upstreams.values).compactMap(\.facts))
+    return ((front?.facts ?? []) + (providers + upstreams.values).compactMap(\.facts))
       .filter { seen.insert($0.file).inserted }.sorted { $0.file < $1.file }
   }
 }
 
 extension Gateway {
-  func makeTLS(_ provider: ProviderSettings) throws(StartError) -> TLSParts {
-    var tls = TLSParts(front: try makeServerTLS(), provider: try makeProviderTLS(provider))
+  func makeTLS(_ providers: [ProviderSettings]) throws(StartError) -> TLSParts {
+    var tls = TLSParts(front: try makeServerTLS(), providers: [])
+    for (index, settings) in providers.enumerated() {
+      tls.providers.append(try makeProviderTLS(settings, index))
+    }
     for (index, route) in configuration.routes.enumerated() where route.upstream.isSecure {
       let trust = TLSParts.Trust(route)
       guard tls.upstreams[trust] == nil else { continue }
@@ -71,17 +75,23 @@ extension Gateway {
     }
   }
 
-  private func makeProviderTLS(_ settings: ProviderSettings) throws(StartError) -> TLSClientContext {
+  private func makeProviderTLS(_ settings: ProviderSettings, _ index: Int) throws(StartError)
+    -> TLSClientContext
+  {
+    let oidc = configuration.providers.all[index]
+    let place = configuration.providers.place(index)
     do {
-      return try TLSClientContext(caFile: configuration.oidc.caFile, identity: providerIdentity(settings))
+      return try TLSClientContext(caFile: oidc.caFile, identity: providerIdentity(settings, oidc))
     } catch {
-      throw StartError(description: "oidc.ca_file, oidc.certificate_file: \(error)")
+      throw StartError(description: "\(place).ca_file, \(place).certificate_file: \(error)")
     }
   }
 
-  private func providerIdentity(_ settings: ProviderSettings) -> TLSIdentityFiles? {
-    guard case .mutualTLS = settings.authentication, let certificate = configuration.oidc.certificateFile,
-      let key = configuration.oidc.privateKeyFile
+  private func providerIdentity(
+    _ settings: ProviderSettings, _ oidc: Configuration.OIDC
+  ) -> TLSIdentityFiles? {
+    guard case .mutualTLS = settings.authentication, let certificate = oidc.certificateFile,
+      let key = oidc.privateKeyFile
     else { return nil }
     return TLSIdentityFiles(certificateFile: certificate, privateKeyFile: key)
   }
@@ -89,7 +99,7 @@ extension Gateway {
   func makeCertificateWatch(
     _ tls: TLSParts, _ log: EventLog, _ counters: Locked<ControlMetrics>
   ) -> CertificateWatch {
-    let clients = [tls.provider] + tls.upstreams.values
+    let clients = tls.providers + tls.upstreams.values
     let all = identities + clients.compactMap(\.identity)
     let files =
       all.flatMap { [$0.certificateFile, $0.privateKeyFile] + [$0.ocspResponseFile].compactMap { $0 } }

@@ -45,23 +45,21 @@ extension Gateway {
   func assemble() async throws(StartError) -> Parts {
     let log = EventLog(logger: logger)
     let homes = LoopDirectory()
-    var slots = CredentialSlots(
-      scopeNamesResource: providerProfile == .entra, sessionClaims: configuration.session.claims)
+    var slots = CredentialSlots(scopeNamesResource: false, sessionClaims: configuration.session.claims)
     let routes = makeRoutes(&slots)
-    if providerProfile == .entra {
-      for slot in slots.slots { log.unqualifiedScopes(EntraScope.unqualified(slot.scope)) }
-    }
     let cookies = CookieJar(
       isSecure: configuration.publicURL.isSecure, sessionName: configuration.session.cookieName,
       sameSite: SetCookie.SameSite(rawValue: configuration.session.sameSite.rawValue) ?? .lax,
       attemptLifetime: SignInAttempt.lifetime)
     let settings = try providerSettings()
     let tls = try makeTLS(settings)
-    let provider = makeProvider(settings, tls.provider)
     let (store, sealer) = try await openStore()
+    let providers = makeProviders(settings, tls, slots: slots, routes: routes, cookies: cookies, store: store)
+    for one in providers.all where one.slots.scopeNamesResource {
+      for slot in one.slots.used { log.unqualifiedScopes(EntraScope.unqualified(slots.slots[slot].scope)) }
+    }
     let control = makeControl(
-      log: log, homes: homes, slots: slots, routes: routes, cookies: cookies, provider: provider,
-      store: store, tls: tls)
+      log: log, homes: homes, routes: routes, cookies: cookies, providers: providers, store: store, tls: tls)
     await control.restoreToolScopes()
     let publicURL = configuration.publicURL
     let shared = SharedState(
@@ -103,11 +101,19 @@ extension Gateway {
         Route(
           index: index, path: configured.path, prefix: prefix, upstream: upstream,
           authorization: isBearer ? .bearer : .none, needsSession: configured.session == .required,
-          isMCP: configured.mcp, credentialSlot: slot, scope: configured.scope, resource: configured.resource,
+          isMCP: configured.mcp, provider: provider(of: configured), credentialSlot: slot,
+          scope: configured.scope, resource: configured.resource,
           passCookies: configured.passCookies, passResponseFields: configured.passResponseHeaders,
           consent: routeConsent(configured)))
     }
     return RouteTable(routes)
+  }
+
+  private func provider(of route: Configuration.Route) -> Route.Provider? {
+    guard let name = route.provider,
+      let index = configuration.providers.all.firstIndex(where: { $0.name == name })
+    else { return nil }
+    return Route.Provider(index: index, name: name)
   }
 
   private func slot(_ route: Configuration.Route, _ slots: inout CredentialSlots) -> Int {
@@ -131,13 +137,14 @@ extension Gateway {
         unexecuted: rule.unexecuted, target: rule.target == .downstream ? .downstream : .upstream)
     }
     // `.default` is everything that the application's registration names, for itself and for what is behind it.
+    let providers = configuration.providers(of: route)
     let whole =
-      providerProfile == .entra
+      providers.contains { profile(of: $0) == .entra }
       ? route.scope.lazy.compactMap(EntraScope.resource).first.map { $0 + "/.default" } : nil
     return RouteConsent(
       server: route.name ?? route.path,
       watch: ConsentWatch(
-        providerOrigins: [configuration.oidc.issuer.origin],
+        providerOrigins: providers.map(\.issuer.origin),
         maxBytes: configuration.limits.inspectedBody.bytes, consentCodes: configuration.consent.codes,
         rules: rules),
       downstream: route.downstreamConsent, linkHosts: Set(route.consentLinkHosts.map { $0.lowercased() }),

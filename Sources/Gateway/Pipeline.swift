@@ -117,6 +117,10 @@ extension DataLoop: ExchangeHandler {
       // Another loop may have seen it since: the control loop knows.
       return askForSession(x, call, ticket)
     }
+    // Who is signed in elsewhere is not signed in here.
+    if let home = route.provider, home.index != entry.snapshot.provider {
+      return deny(x, call, .loginRequired)
+    }
     entry.lastSeen = now
     // A clock that was set back counts as time passed.
     if now >= entry.lastReported + policy.touchInterval || now < entry.lastReported {

@@ -10,6 +10,8 @@ struct ProviderRefresher: TokenRefresher {
   let slots: CredentialSlots
   /// What the provider knows this proxy by.
   let clientID: String
+  /// Says which provider a line of the log is about; empty where there is only one.
+  var label = ""
   let log: EventLog
   let count: @Sendable (RefreshOutcome) -> Void
   /// Reads a small file without blocking the loop.
@@ -22,8 +24,8 @@ struct ProviderRefresher: TokenRefresher {
     case .success: break
     case .invalidGrant(let refusal), .subjectRefused(let refusal), .interactionRequired(let refusal):
       log.refreshRefused("\(refusal.error) \(refusal.suberror ?? "") \(refusal.codes)", user: request.user)
-    case .transient(_, let detail): log.refreshFailed(detail)
-    case .misconfigured(let detail): log.providerMisconfigured(detail)
+    case .transient(_, let detail): log.refreshFailed(label + detail)
+    case .misconfigured(let detail): log.providerMisconfigured(label + detail)
     }
     count(answer.outcome)
     return answer
@@ -63,7 +65,7 @@ struct ProviderRefresher: TokenRefresher {
       } catch  where error.isTransient || error.isOfClocks {
         // The keys cannot be had at the moment, or a clock is wrong. The tokens came over TLS from the token endpoint itself, and the
         // old refresh token may be spent: they are kept, the ID token is not.
-        log.refreshFailed("ID token of a refresh not checked: \(error)")
+        log.refreshFailed(label + "ID token of a refresh not checked: \(error)")
       }
     }
     return grant
@@ -72,7 +74,7 @@ struct ProviderRefresher: TokenRefresher {
   /// With one token for everything the scope is left out and stays as granted, unless the user took some of it back. With several,
   /// each is asked for by its own.
   private func scope(_ slot: CredentialSlots.Slot, _ request: RefreshRequest) -> [String]? {
-    if slots.slots.count == 1 && !slots.scopeNamesResource {
+    if slots.isSingle && !slots.scopeNamesResource {
       let withheld = request.session.withheldScopes
       if withheld.isEmpty { return nil }
       let rest = ScopeList.missing(request.session.grantedScopes, from: withheld)

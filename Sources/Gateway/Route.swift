@@ -8,6 +8,13 @@ internal import HTTP
 final class Route: Sendable {
   enum Authorization: Sendable { case bearer, none }
 
+  /// The provider whose people may come here.
+  struct Provider: Sendable, Equatable {
+    /// Its place in the configuration.
+    let index: Int
+    let name: String
+  }
+
   let index: Int
   /// Stands for the path in what outlives this process, whatever its place in the configuration.
   let identity: Int
@@ -20,6 +27,8 @@ final class Route: Sendable {
   let needsSession: Bool
   /// JSON-RPC is spoken here: bodies are looked into, refusals are JSON-RPC shaped, navigations are not expected.
   let isMCP: Bool
+  /// Sessions of this provider alone count here; nil: those of all.
+  let provider: Provider?
   /// Which of a session's tokens goes upstream; nil where none does.
   let credentialSlot: Int?
   /// The scopes that the route's token is asked with.
@@ -40,7 +49,7 @@ final class Route: Sendable {
 
   init(
     index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization,
-    needsSession: Bool, isMCP: Bool,
+    needsSession: Bool, isMCP: Bool, provider: Provider? = nil,
     credentialSlot: Int?, scope: [String], resource: String?, passCookies: [String],
     passResponseFields: [String], consent: RouteConsent
   ) {
@@ -52,6 +61,7 @@ final class Route: Sendable {
     self.authorization = authorization
     self.needsSession = needsSession
     self.isMCP = isMCP
+    self.provider = provider
     self.credentialSlot = credentialSlot
     self.scope = scope
     self.resource = resource

@@ -21,6 +21,8 @@ final class SessionSnapshot: Sendable {
   let user: UserKey
   /// Stands for the user in tables that must not hold names.
   var userDigest: Bytes32 { user.digest }
+  /// The place of its provider in the configuration.
+  let provider: Int
   let createdAt: Timestamp
   let lastSeen: Timestamp
   let generation: UInt64
@@ -28,12 +30,13 @@ final class SessionSnapshot: Sendable {
   let credentials: [Credential?]
 
   init(
-    hash: TicketHash, user: UserKey, createdAt: Timestamp, lastSeen: Timestamp,
+    hash: TicketHash, user: UserKey, provider: Int = 0, createdAt: Timestamp, lastSeen: Timestamp,
     generation: UInt64,
     credentials: [Credential?]
   ) {
     self.hash = hash
     self.user = user
+    self.provider = provider
     self.createdAt = createdAt
     self.lastSeen = lastSeen
     self.generation = generation

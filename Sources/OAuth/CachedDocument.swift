@@ -59,6 +59,9 @@ actor CachedDocument<Value: Sendable> {
   /// The document after a fetch, joined if one is running already.
   func refreshed() async throws(OAuthError) -> Value { try await fetchTask().value.get() }
 
+  /// Whether there is a document, be it an old one.
+  var isHeld: Bool { held != nil }
+
   /// What is held once no fetch is running.
   func settled() async -> Value? {
     if let inFlight { _ = await inFlight.value }

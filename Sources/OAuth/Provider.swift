@@ -44,6 +44,9 @@ public actor Provider {
   /// fails, the last good document stays. Without any, a failure is reported for five seconds before the next try.
   public func metadata() async throws(OAuthError) -> ProviderMetadata { try await document.value() }
 
+  /// Whether ``metadata()`` has something to give without asking the provider.
+  public var knowsMetadata: Bool { get async { await document.isHeld } }
+
   /// Checks an ID token in full and returns what it says. An unknown key causes one fetch of the key set at most every five minutes.
   public func validate(
     idToken: Secret, expecting expectation: IDTokenExpectation

@@ -226,7 +226,7 @@ extension SessionAuthority {
   /// The refresh token of an answer that came too late. Where a new sign-in took the session's place, it is
   /// not reported: revoking it would, at some providers, end what the new one holds.
   private func discard(_ answer: RefreshAnswer, of entry: SessionEntry) {
-    if entry.ending == .over, let token = answer.refreshToken { events.orphaned(token) }
+    if entry.ending == .over, let token = answer.refreshToken { events.orphaned(token, entry.session) }
   }
 
   /// After a refusal for good: another process may have used and replaced the token. If so, goes on with

@@ -83,7 +83,8 @@ public actor SessionAuthority {
   /// `overlap` longer if the user is the same, because requests may be under way with it.
   ///
   /// From a replaced session of the same user the tokens of other resources, the extra scopes and, if the
-  /// grant brings none, the refresh token are carried over. From another user's session nothing is.
+  /// grant brings none, the refresh token are carried over. From another user's session nothing is, nor from one of
+  /// another provider: tokens go to nobody but who gave them.
   public func signIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration = .seconds(30)) async
     -> SignInResult
   {
@@ -100,7 +101,7 @@ public actor SessionAuthority {
     let now = clock()
     let ticket = Ticket.make()
     let previous = replaced?.session
-    let userChanged = previous.map { $0.user != grant.user } ?? false
+    let userChanged = previous.map { $0.user != grant.user || $0.provider != grant.provider } ?? false
     let session = newSession(grant, hash: ticket.hash, now: now, continuing: userChanged ? nil : previous)
     if let replaced {
       detach(replaced, userChanged ? .over : .replaced)
@@ -178,7 +179,8 @@ public actor SessionAuthority {
     _ grant: SignInGrant, hash: TicketHash, now: Timestamp, continuing previous: Session?
   ) -> Session {
     var session = Session(
-      hash: hash, user: grant.user, createdAt: now, lastSeenAt: now, refreshToken: previous?.refreshToken,
+      hash: hash, user: grant.user, provider: grant.provider, createdAt: now, lastSeenAt: now,
+      refreshToken: previous?.refreshToken,
       tokens: previous?.tokens ?? [:], extraScopes: previous?.extraScopes ?? [:],
       withheldScopes: previous?.withheldScopes ?? [])
     Self.take(grant, scheduled(grant, now), into: &session)

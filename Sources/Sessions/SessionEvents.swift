@@ -31,15 +31,15 @@ public struct SessionEvents: Sendable {
   public var changed: @Sendable (SessionChange) -> Void
   /// The store failed; the authority goes on from memory.
   public var storeFailed: @Sendable (StoreError) -> Void
-  /// A refresh token arrived for a session that had ended meanwhile. Nobody holds it: revoke it where
-  /// possible.
-  public var orphaned: @Sendable (Secret) -> Void
+  /// A refresh token arrived for a session that had ended meanwhile. Nobody holds it: revoke it at the session's
+  /// provider where possible.
+  public var orphaned: @Sendable (Secret, Session) -> Void
 
   /// Callbacks; those left out do nothing.
   public init(
     changed: @escaping @Sendable (SessionChange) -> Void = { _ in },
     storeFailed: @escaping @Sendable (StoreError) -> Void = { _ in },
-    orphaned: @escaping @Sendable (Secret) -> Void = { _ in }
+    orphaned: @escaping @Sendable (Secret, Session) -> Void = { _, _ in }
   ) {
     self.changed = changed
     self.storeFailed = storeFailed
@@ -51,6 +51,8 @@ public struct SessionEvents: Sendable {
 public struct SignInGrant: Sendable {
   /// Who signed in.
   public var user: UserKey
+  /// What the session shall have as ``Session/provider``.
+  public var provider: String?
   /// What pages may show.
   public var profile: UserProfile
   /// `auth_time`.
@@ -74,12 +76,14 @@ public struct SignInGrant: Sendable {
 
   /// A grant.
   public init(
-    user: UserKey, profile: UserProfile = UserProfile(), authTime: Timestamp? = nil, idToken: Secret? = nil,
+    user: UserKey, provider: String? = nil, profile: UserProfile = UserProfile(), authTime: Timestamp? = nil,
+    idToken: Secret? = nil,
     refreshToken: Secret? = nil, grantedScopes: [String] = [], tokens: [ResourceKey: TokenGrant] = [:],
     extraScopes: [ResourceKey: [String]] = [:], renewed: Set<ResourceKey> = [], sid: String? = nil,
     loginHint: String? = nil
   ) {
     self.user = user
+    self.provider = provider
     self.profile = profile
     self.authTime = authTime
     self.idToken = idToken
@@ -101,7 +105,7 @@ public struct SignInResult: Sendable {
   public let session: Session
   /// The session that stood here before.
   public let previous: Session?
-  /// Whether ``previous`` was somebody else's. Nothing of it was carried over, and nothing that hangs on it
+  /// Whether ``previous`` was somebody else's, or of another provider. Nothing of it was carried over, and nothing that hangs on it
   /// may be.
   public let userChanged: Bool
 }

@@ -34,7 +34,8 @@ import Testing
   @Test func `line ends behind a secret do not count`() throws {
     for text in ["s3cret", "s3cret\n", "s3cret\r\n", "s3cret\n\n"] {
       try directory.write("secret", text)
-      guard case .secret(let secret) = try configuration().readCredential(environment: [:]) else {
+      guard case .secret(let secret) = try configuration().readCredential(ofProvider: 0, environment: [:])
+      else {
         Issue.record("not a secret")
         return
       }
@@ -51,7 +52,9 @@ import Testing
     #expect(problems.map(\.problem.path) == ["oidc.client_secret_file"])
     #expect(problems.map(\.isMissing) == [false])
     #expect(problems.first?.description.contains("lines") == false)
-    #expect(throws: ConfigurationError.self) { try configuration.readCredential(environment: [:]) }
+    #expect(throws: ConfigurationError.self) {
+      try configuration.readCredential(ofProvider: 0, environment: [:])
+    }
   }
 
   @Test func `a missing file is told apart from a wrong one, with the line of its key`() throws {
@@ -61,7 +64,7 @@ import Testing
     #expect(problem.path == "oidc.client_secret_file" && problem.position != nil)
     #expect(problem.message == "the file \(directory.path)/secret does not exist")
     #expect(throws: ConfigurationError(problems: [problem])) {
-      try configuration().readCredential(environment: [:])
+      try configuration().readCredential(ofProvider: 0, environment: [:])
     }
   }
 
@@ -69,7 +72,8 @@ import Testing
     let configuration = try configuration(
       ("oidc.client_secret_file", nil), ("oidc.client_secret_env", "CLIENT_SECRET"))
     guard
-      case .secret(let secret) = try configuration.readCredential(environment: ["CLIENT_SECRET": "s3cret"])
+      case .secret(let secret) = try configuration.readCredential(
+        ofProvider: 0, environment: ["CLIENT_SECRET": "s3cret"])
     else {
       Issue.record("not a secret")
       return
@@ -87,7 +91,9 @@ import Testing
       ("oidc.token_endpoint_auth_method", "private_key_jwt"), ("oidc.private_key_file", "client.key"),
       ("oidc.certificate_file", "client.crt"))
     #expect(configuration.fileProblems(environment: [:]) == [])
-    guard case .privateKey(let key, let certificate) = try configuration.readCredential(environment: [:])
+    guard
+      case .privateKey(let key, let certificate) = try configuration.readCredential(
+        ofProvider: 0, environment: [:])
     else {
       Issue.record("not a private key")
       return

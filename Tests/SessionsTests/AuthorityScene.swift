@@ -33,7 +33,7 @@ struct AuthorityScene {
         changed: { change in
           changes.note(change)
           if case .updated = change { updates.add() }
-        }, storeFailed: { failures.note($0) }, orphaned: { orphans.note($0) }))
+        }, storeFailed: { failures.note($0) }, orphaned: { token, _ in orphans.note(token) }))
   }
 
   /// A second authority on the same store, as after a restart or in another process.

@@ -54,7 +54,8 @@ extension DataLoop {
       session: session.hash, user: session.userDigest, route: route.path, scopes: need.scopes,
       claims: need.claims, acrValues: need.acrValues, maxAge: need.maxAge, prompt: nil, tool: tool)
     var link: String?
-    switch route.consent.treatment(of: need) {
+    let isWholeKnown = shared.control.providers.all[session.provider].slots.scopeNamesResource
+    switch route.consent.treatment(of: need, knowsWhole: isWholeKnown) {
     // What is passed on when a message tells of it was met with a status, or at the provider: then there is nothing to pass.
     case .ask, .pass: break
     case .askWhole:

@@ -34,13 +34,15 @@ struct RouteConsent: Sendable {
 
   /// A consent of our own is asked for. What the upstream's application lacks is met as configured: a grant to another client cannot
   /// be brought about by asking for ours.
-  func treatment(of need: ConsentNeed) -> Treatment {
+  ///
+  /// - Parameter knowsWhole: the session's provider knows ``wholeScope``.
+  func treatment(of need: ConsentNeed, knowsWhole: Bool = true) -> Treatment {
     guard need.kind == .consent, need.target == .downstream else {
       return need.isRepairable ? .ask : .pass
     }
     switch downstream {
     case .combined:
-      if wholeScope != nil { return .askWhole }
+      if wholeScope != nil, knowsWhole { return .askWhole }
       return need.scopes.isEmpty ? .deny : .ask
     case .upstreamLink: return need.link.flatMap(allowed).map { .show(link: $0) } ?? .deny
     case .deny: return .deny

@@ -11,12 +11,20 @@ extension ControlPlane {
   enum Current {
     case session(Session)
     case none
+    /// A session of a provider that is not configured any more: as good as none, but it can be ended.
+    case foreign(Session)
     /// The store could not be asked.
     case unavailable
 
     var session: Session? {
       if case .session(let session) = self { return session }
       return nil
+    }
+
+    /// Also one that is of no use any more: what a sign-in takes the place of.
+    var any: Session? {
+      if case .foreign(let session) = self { return session }
+      return session
     }
   }
 
@@ -26,7 +34,7 @@ extension ControlPlane {
       return .none
     }
     switch await authority.session(for: ticket) {
-    case .found(let session): return .session(session)
+    case .found(let session): return providers.of(session) == nil ? .foreign(session) : .session(session)
     case .unknown: return .none
     case .unavailable: return .unavailable
     }
@@ -36,7 +44,7 @@ extension ControlPlane {
   func sessionInfo(_ request: OwnRequest) async -> OwnResponse {
     switch await currentSession(request) {
     case .unavailable: return unavailable(request)
-    case .none:
+    case .none, .foreign:
       let login: JSONValue = .string(policy.publicURL + "/auth/login")
       return .json(401, JSONValue.object(["signed_in": false, "login_url": login]).serialized())
         .adding("WWW-Authenticate", cookies.challenge(realm: policy.publicURL))
@@ -47,6 +55,9 @@ extension ControlPlane {
         ("idle_expires_at", .string((session.lastSeenAt + policy.idleTimeout).rfc3339)),
         ("needs_sign_in", .bool(session.state != .active)),
       ]
+      if providers.isSeveral, let provider = providers.of(session) {
+        members.append(("provider", .string(provider.name)))
+      }
       if let text = session.profile.claims, let claims = try? JSONValue.parse(text) {
         members.append(("claims", claims))
       }
@@ -64,11 +75,15 @@ extension ControlPlane {
     let notice = ControlPlane.notice(request.parameter("done"))
     switch await currentSession(request) {
     case .unavailable: return unavailable(request)
-    case .none: return .page(200, Pages.signedOut(notice: notice))
+    case .none, .foreign: return .page(200, Pages.signedOut(notice: notice))
     case .session(let session):
-      let grants = routes.all.compactMap { route in
-        route.credentialSlot.map { (route: route.path, scopes: slots.scopes(of: session, slot: $0)) }
-      }
+      let provider = providers.of(session)
+      let grants = routes.all.filter { $0.provider == nil || $0.provider?.index == provider?.index }
+        .compactMap { route in
+          route.credentialSlot.map {
+            (route: route.path, scopes: provider?.slots.scopes(of: session, slot: $0) ?? [])
+          }
+        }
       let given: [GivenConsent]
       do { given = try await self.given(by: session.user) } catch { return storeFailed(error, request) }
       let account = Pages.Account(
@@ -80,7 +95,7 @@ extension ControlPlane {
           Pages.Account.Given(
             key: $0.key, server: $0.server, scopes: $0.scopes, tool: $0.tool, at: ControlPlane.minute($0.at))
         }, notice: notice)
-      return .page(200, Pages.account(account), formTargets: await logoutTargets())
+      return .page(200, Pages.account(account), formTargets: await logoutTargets(provider))
     }
   }
 
@@ -105,14 +120,18 @@ extension ControlPlane {
     let clear = cookies.expiredSession()
     let current = await currentSession(request)
     if case .unavailable = current { return unavailable(request) }
-    guard let found = current.session, let session = await end(found.hash) else {
+    guard let found = current.any, let session = await end(found.hash) else {
       return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear)
     }
     metrics.signOuts += 1
     log.signedOut(session.user, requestID: request.requestID)
+    // What the provider gave is of use nowhere else: where it is not configured any more, nobody is told.
+    guard let home = providers.of(session) else {
+      return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear)
+    }
     if policy.revokesOnLogout, let refreshToken = session.refreshToken {
       // The person does not wait for it: the session is gone already.
-      let provider = provider
+      let provider = home.provider
       let log = log
       loop.spawn {
         do { try await provider.revoke(refreshToken, hint: "refresh_token") } catch {
@@ -120,9 +139,9 @@ extension ControlPlane {
         }
       }
     }
-    let url = try? await provider.endSessionURL(
+    let url = try? await home.provider.endSessionURL(
       idTokenHint: session.idToken, logoutHint: session.loginHint,
-      postLogoutRedirectURI: policy.postLogoutRedirectURI, state: RandomBytes.token(bits: 128))
+      postLogoutRedirectURI: home.postLogoutRedirectURI, state: RandomBytes.token(bits: 128))
     return signedOut(request, location: url ?? "/auth/?done=signed_out").adding("Set-Cookie", clear)
   }
 
@@ -135,8 +154,9 @@ extension ControlPlane {
   }
 
   /// Where the sign-out form may end: a browser applies `form-action` to the redirect as well.
-  private func logoutTargets() async -> [String] {
-    guard let metadata = try? await provider.metadata(), let endpoint = metadata.endSessionEndpoint else {
+  private func logoutTargets(_ home: ConfiguredProvider?) async -> [String] {
+    guard let metadata = try? await home?.provider.metadata(), let endpoint = metadata.endSessionEndpoint
+    else {
       return []
     }
     return [endpoint.origin]

@@ -126,7 +126,7 @@ extension ControlPlane {
     switch await currentSession(request) {
     case .session(let current): session = current
     case .unavailable: return .deny(.storeUnavailable)
-    case .none: return .deny(.loginRequired)
+    case .none, .foreign: return .deny(.loginRequired)
     }
     switch desk.state(of: key, user: session.user.digest, now: clock()) {
     case .pending:

@@ -99,7 +99,7 @@ extension ControlPlane {
     switch await currentSession(request) {
     case .session(let current): session = current
     case .unavailable: throw Answer(response: unavailable(request))
-    case .none:
+    case .none, .foreign:
       let back = PercentEncoding.encode(ownTarget(request, id))
       throw Answer(response: .seeOther("/auth/login?return_to=" + back))
     }
@@ -138,15 +138,16 @@ extension ControlPlane {
   private func question(_ link: FollowedLink, _ request: OwnRequest) -> OwnResponse {
     let consent = link.continuation.consent
     let session = link.session
+    let home = providers.of(session)
     let page = ConsentPage(
       server: link.route.consent.server, tool: consent.tool,
       scopes: consent.isWhole ? [] : consent.scopes,
       isStepUp: consent.scopes.isEmpty && consent.isStepUp, isWhole: consent.isWhole,
       user: displayName(session),
-      provider: policy.providerHost, upstreamLink: link.continuation.upstreamLink,
+      provider: home?.title ?? "", upstreamLink: link.continuation.upstreamLink,
       action: ownTarget(request, link.id))
     // A browser applies form-action to redirects as well, and a provider may send the person on to others.
-    return .page(200, page.html, formTargets: ["https:"] + policy.providerOrigins)
+    return .page(200, page.html, formTargets: ["https:"] + [home?.origin].compactMap { $0 })
   }
 
   /// This page's own address again, with nothing in it but what is known.
@@ -223,7 +224,7 @@ extension ControlPlane {
       await ask(
         consent, of: session, returnTo: safeReturn(returnTo, otherwise: "/auth/?done=consent"), request)
     case .unavailable: unavailable(request)
-    case .none: .seeOther("/auth/login?return_to=" + PercentEncoding.encode(returnTo))
+    case .none, .foreign: .seeOther("/auth/login?return_to=" + PercentEncoding.encode(returnTo))
     }
   }
 
@@ -232,21 +233,25 @@ extension ControlPlane {
   private func ask(
     _ consent: SignInAttempt.Consent, of session: Session, returnTo: String, _ request: OwnRequest
   ) async -> OwnResponse {
-    guard let slot = route(of: consent)?.credentialSlot else { return linkDead(request, nil) }
     let holder = await askersSession(consent, user: session.user) ?? session
+    // The provider of the session that shall get the token, whichever one the browser is signed in with.
+    guard let route = route(of: consent), let slot = route.credentialSlot, let home = providers.of(holder),
+      route.provider == nil || route.provider?.index == home.index
+    else { return linkDead(request, nil) }
+    let slots = home.slots
     let granted = ScopeList.union(holder.grantedScopes, slots.scopes(of: holder, slot: slot))
     let need = ConsentNeed(
       .consent, source: .challenge, code: "continue", scopes: consent.scopes, claims: consent.claims,
       acrValues: consent.acrValues, maxAge: consent.maxAge)
     let additions = AuthorizationAdditions(
-      for: need, signIn: signIn.settings.scope, granted: consent.isWhole ? [] : granted,
+      for: need, signIn: home.signIn.settings.scope, granted: consent.isWhole ? [] : granted,
       requested: consent.isWhole ? [] : slots.askedScope(slot))
     let demand = SignIn.Demand(
       scope: additions.scopes, resource: slots.askedResource(slot), claims: additions.claims,
       acrValues: additions.acrValues,
       maxAge: additions.maxAge, prompt: consent.prompt,
-      loginHint: session.loginHint ?? session.profile.username)
-    return await begin(demand, purpose: .consent(consent), returnTo: returnTo, request: request)
+      loginHint: holder.loginHint ?? holder.profile.username)
+    return await begin(home, demand, purpose: .consent(consent), returnTo: returnTo, request: request)
   }
 
   // MARK: Ends

@@ -84,17 +84,19 @@ extension ControlPlane {
     switch await currentSession(request) {
     case .session(let current): session = current
     case .unavailable: return unavailable(request)
-    case .none: return .seeOther("/auth/login?return_to=%2Fauth%2F")
+    case .none, .foreign: return .seeOther("/auth/login?return_to=%2Fauth%2F")
     }
     do {
       guard let entry = try await given(by: session.user).first(where: { $0.key == key }) else {
         return .seeOther("/auth/")
       }
       try await store.removeNote(.consent, owner: session.user, key: key)
-      if let route = routes.all.first(where: { $0.path == entry.route }), let slot = route.credentialSlot {
-        let basic = Set(ScopeList.union(signIn.settings.scope, slots.askedScope(slot)))
+      if let route = routes.all.first(where: { $0.path == entry.route }), let slot = route.credentialSlot,
+        let home = providers.of(session)
+      {
+        let basic = Set(ScopeList.union(home.signIn.settings.scope, home.slots.askedScope(slot)))
         await authority.revoke(
-          entry.scopes.filter { !basic.contains($0) }, of: slots.key(slot), for: session.user)
+          entry.scopes.filter { !basic.contains($0) }, of: providers.key(slot), for: session.user)
       }
       metrics.consentsRevoked += 1
       rounds.forget(user: session.user.digest)

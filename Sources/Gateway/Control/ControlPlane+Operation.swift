@@ -5,12 +5,16 @@ internal import Sessions
 
 /// What operators and load balancers ask.
 extension ControlPlane {
-  /// Ready: the store answers and the provider's metadata is known.
+  /// Ready: the store answers and the metadata of a provider is known. Those of other providers can sign in when one of several does
+  /// not answer.
   func readiness() async -> (Int, String) {
     if isStopping { return (503, "stopping\n") }
     do { try await store.ping() } catch { return (503, "session store: not available\n") }
-    do { _ = try await provider.metadata() } catch { return (503, "provider: metadata not available\n") }
-    return (200, "ready\n")
+    let missing = await providers.withoutMetadata().map(\.provider.name)
+    if missing.count == providers.all.count { return (503, "provider: metadata not available\n") }
+    return (
+      200, missing.isEmpty ? "ready\n" : "ready, without metadata of: \(missing.joined(separator: " "))\n"
+    )
   }
 
   func metricsPage() async -> String {
@@ -20,13 +24,13 @@ extension ControlPlane {
     counted.logLinesDropped = logLinesDropped()
     return MetricsPage.render(
       loops: loops, control: counted, routes: routes.all.map(\.path), sessions: await authority.countInMemory,
-      certificates: certificates())
+      certificates: certificates(), providers: await providers.states())
   }
 
   /// Fetches metadata before the first person needs it. A failure is told and tried again when needed.
   func warmUp() async {
-    do { _ = try await provider.metadata() } catch {
-      log.providerFailed("\(error)", requestID: "-")
+    for (provider, error) in await providers.withoutMetadata() {
+      log.providerFailed(providers.label(provider) + "\(error)", requestID: "-")
     }
   }
 }
@@ -43,6 +47,7 @@ extension ControlMetrics {
 
   mutating func add(_ other: ControlMetrics) {
     signIns += other.signIns
+    signInsByProvider.merge(other.signInsByProvider, uniquingKeysWith: +)
     signInFailures += other.signInFailures
     signOuts += other.signOuts
     consentsGranted += other.consentsGranted

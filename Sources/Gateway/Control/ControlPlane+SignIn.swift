@@ -6,31 +6,59 @@ internal import Sessions
 
 /// The endpoints that begin and end a walk to the provider.
 extension ControlPlane {
-  /// `GET /auth/login?return_to=`.
+  /// `GET /auth/login?return_to=&provider=`. Where there are several providers and none is named, the person chooses.
   func login(_ request: OwnRequest) async -> OwnResponse {
     let returnTo = safeReturn(request.parameter("return_to"), otherwise: "/auth/")
-    return await begin(signIn.signInDemand, purpose: .signIn, returnTo: returnTo, request: request)
+    let chosen: ConfiguredProvider
+    if let name = request.parameter("provider") {
+      guard let named = providers.named(name) else {
+        return problem(
+          400, "This sign-in service is not known", "Nobody signs in there any more, or the link is wrong.",
+          request, retry: returnTo)
+      }
+      chosen = named
+    } else if let only = providers.all.first, !providers.isSeveral {
+      chosen = only
+    } else {
+      return choice(returnTo)
+    }
+    return await begin(
+      chosen, chosen.signIn.signInDemand, purpose: .signIn, returnTo: returnTo, request: request)
   }
 
-  /// `GET /auth/callback`.
-  func callback(_ request: OwnRequest) async -> OwnResponse {
+  /// A page with one button for each provider.
+  private func choice(_ returnTo: String) -> OwnResponse {
+    .page(
+      200,
+      Pages.choice(
+        providers.all.map { (title: $0.title, href: loginPath(returnTo: returnTo, provider: $0)) }))
+  }
+
+  func loginPath(returnTo: String, provider: ConfiguredProvider?) -> String {
+    let named = providers.isSeveral ? provider.map { "provider=\($0.name)&" } ?? "" : ""
+    return "/auth/login?" + named + "return_to=" + PercentEncoding.encode(returnTo)
+  }
+
+  /// `GET /auth/callback`: the redirect URI of one provider.
+  func callback(_ home: ConfiguredProvider, _ request: OwnRequest) async -> OwnResponse {
     if let refusal = await tooOften(request) { return refusal }
     do throws(SignIn.Failure) {
-      return await complete(try await signIn.arrive(request), request)
+      return await complete(try await home.signIn.arrive(request), home, request)
     } catch {
-      return await callbackFailed(error, request)
+      return await callbackFailed(error, home, request)
     }
   }
 
   /// Begins a walk, or tells the person why it cannot begin.
   func begin(
-    _ demand: SignIn.Demand, purpose: SignInAttempt.Purpose, returnTo: String, request: OwnRequest
+    _ home: ConfiguredProvider, _ demand: SignIn.Demand, purpose: SignInAttempt.Purpose, returnTo: String,
+    request: OwnRequest
   ) async -> OwnResponse {
     if let refusal = await tooOften(request) { return refusal }
     do {
-      return try await signIn.begin(demand, purpose: purpose, returnTo: returnTo, request: request)
+      return try await home.signIn.begin(demand, purpose: purpose, returnTo: returnTo, request: request)
     } catch let error as OAuthError {
-      return providerFailed(error, request)
+      return providerFailed(error, home, request)
     } catch let error as StoreError {
       return storeFailed(error, request)
     } catch {
@@ -40,16 +68,22 @@ extension ControlPlane {
 
   // MARK: Arrival
 
-  private func complete(_ arrival: SignIn.Arrival, _ request: OwnRequest) async -> OwnResponse {
-    let user = slots.user(of: arrival.claims)
-    let previous = await currentSession(request).session
+  private func complete(
+    _ arrival: SignIn.Arrival, _ home: ConfiguredProvider, _ request: OwnRequest
+  ) async -> OwnResponse {
+    let user = home.slots.user(of: arrival.claims)
+    let previous = await currentSession(request).any
+    // Nothing is carried over from one provider to another, be it the same person.
+    let kin = previous.flatMap { providers.of($0)?.index == home.index ? $0 : nil }
     var landing = OwnResponse.seeOther(arrival.attempt.returnTo)
     let ticket: Ticket?
     if case .consent(let consent) = arrival.attempt.purpose, user.digest == consent.user {
-      let holder = await askersSession(consent, user: user) ?? previous
-      ticket = await widen(arrival, consent, user: user, holder: holder, browser: previous)
+      let asker = await askersSession(consent, user: user)
+      let holder = asker.flatMap { providers.of($0)?.index == home.index ? $0 : nil } ?? kin
+      ticket = await widen(arrival, consent, home, user: user, holder: holder, browser: kin)
+      if ticket != nil, let previous, kin == nil { _ = await end(previous.hash) }
       noteRound(consent, user: user)
-      if !(await concluded(consent, arrival, user: user, before: holder, request)) {
+      if !(await concluded(consent, arrival, home, user: user, before: holder, request)) {
         landing = declinedPage(request)
       }
     } else {
@@ -58,10 +92,12 @@ extension ControlPlane {
         // The link is used up: those who wait for its user wait in vain.
         settle(consent, .declined)
       }
-      let grant = slots.grant(
-        arrival, user: user, previous: previous, consentSlot: consentSlot(arrival.attempt))
+      let grant = home.slots.grant(
+        arrival, user: user, provider: home.sessionName, previous: kin,
+        consentSlot: consentSlot(arrival.attempt))
       ticket = await signedIn(grant, replacing: previous?.hash, overlap: .seconds(30))
       metrics.signIns += 1
+      metrics.signInsByProvider[home.name, default: 0] += 1
       rounds.forget(user: user.digest)
       log.signedIn(user, requestID: request.requestID)
     }
@@ -73,14 +109,15 @@ extension ControlPlane {
   ///
   /// - Parameters:
   ///   - holder: the session whose call asked, or what took its place.
-  ///   - browser: the session of the browser in which the consent was given.
+  ///   - browser: the session of the browser in which the consent was given, if it is of the same provider.
   /// - Returns: the new ticket for that browser; nil when it keeps its own.
   private func widen(
-    _ arrival: SignIn.Arrival, _ consent: SignInAttempt.Consent, user: UserKey, holder: Session?,
-    browser: Session?
+    _ arrival: SignIn.Arrival, _ consent: SignInAttempt.Consent, _ home: ConfiguredProvider, user: UserKey,
+    holder: Session?, browser: Session?
   ) async -> Ticket? {
-    let grant = slots.grant(
-      arrival, user: user, previous: holder, consentSlot: consentSlot(arrival.attempt))
+    let grant = home.slots.grant(
+      arrival, user: user, provider: home.sessionName, previous: holder,
+      consentSlot: consentSlot(arrival.attempt))
     var replaced = holder?.user == user ? holder?.hash : consent.session
     if let browser, browser.user == user, browser.hash != replaced {
       // The other session keeps its ticket, since nobody is there to take a new one, and so does this browser's.
@@ -105,9 +142,10 @@ extension ControlPlane {
   ///
   /// - Returns: whether anything was granted.
   private func concluded(
-    _ asked: SignInAttempt.Consent, _ arrival: SignIn.Arrival, user: UserKey, before: Session?,
-    _ request: OwnRequest
+    _ asked: SignInAttempt.Consent, _ arrival: SignIn.Arrival, _ home: ConfiguredProvider, user: UserKey,
+    before: Session?, _ request: OwnRequest
   ) async -> Bool {
+    let slots = home.slots
     let narrowed = slots.narrowed(arrival, previous: before)
     if !narrowed.isEmpty {
       log.consentNarrowed(
@@ -147,7 +185,9 @@ extension ControlPlane {
 
   // MARK: Failures
 
-  private func callbackFailed(_ failure: SignIn.Failure, _ request: OwnRequest) async -> OwnResponse {
+  private func callbackFailed(
+    _ failure: SignIn.Failure, _ home: ConfiguredProvider, _ request: OwnRequest
+  ) async -> OwnResponse {
     switch failure {
     case .noAttempt:
       // A second tab, or the back button: with a session there is nothing left to do.
@@ -167,19 +207,21 @@ extension ControlPlane {
         "The answer came from another sign-in service than the one asked.",
         request, retry: "/auth/")
     case .refused(let error, let attempt):
-      return await refused(error, attempt, request)
+      return await refused(error, attempt, home, request)
     case .token(let error, let attempt):
       metrics.signInFailures += 1
       walkFailed(attempt)
-      return providerFailed(error, request).adding("Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
+      return providerFailed(error, home, request).adding(
+        "Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
     case .store(let error):
       return storeFailed(error, request)
     }
   }
 
   /// The person or the provider said no. That is the end of it: no second walk begins by itself.
-  private func refused(_ error: String, _ attempt: SignInAttempt, _ request: OwnRequest) async -> OwnResponse
-  {
+  private func refused(
+    _ error: String, _ attempt: SignInAttempt, _ home: ConfiguredProvider, _ request: OwnRequest
+  ) async -> OwnResponse {
     let isConsent = attempt.purpose != .signIn
     if error == "access_denied", case .consent(let consent) = attempt.purpose,
       let session = await currentSession(request).session, session.user.digest == consent.user
@@ -189,7 +231,8 @@ extension ControlPlane {
       if !isConsent { metrics.signInFailures += 1 }
       walkFailed(attempt)
     }
-    log.signInFailed("provider answered \(error)", requestID: request.requestID)
+    log.signInFailed(
+      providers.label(home) + "provider answered \(error)", requestID: request.requestID)
     if isConsent, error == "access_denied" {
       return declinedPage(request).adding("Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
     }
@@ -209,14 +252,14 @@ extension ControlPlane {
       title = "The sign-in service refused"
       explanation = "The operator finds the reason in the log."
     }
-    return problem(403, title, explanation, request, retry: attempt.returnTo)
+    return problem(403, title, explanation, request, retry: attempt.returnTo, at: home)
       .adding("Set-Cookie", cookies.expiredAttempt(attempt.cookieName))
   }
 
   /// The provider cannot be reached or refuses this installation.
-  func providerFailed(_ error: OAuthError, _ request: OwnRequest) -> OwnResponse {
+  func providerFailed(_ error: OAuthError, _ home: ConfiguredProvider, _ request: OwnRequest) -> OwnResponse {
     let need = ConsentNeed.from(error)
-    log.providerFailed("\(error)", requestID: request.requestID)
+    log.providerFailed(providers.label(home) + "\(error)", requestID: request.requestID)
     switch need.kind {
     case .transient(let retryAfter):
       let answer = DenialAnswer(
@@ -239,11 +282,10 @@ extension ControlPlane {
   }
 
   func problem(
-    _ status: Int, _ title: String, _ explanation: String, _ request: OwnRequest, retry: String?
+    _ status: Int, _ title: String, _ explanation: String, _ request: OwnRequest, retry: String?,
+    at provider: ConfiguredProvider? = nil
   ) -> OwnResponse {
-    let action = retry.map {
-      (label: "Try again", href: "/auth/login?return_to=" + PercentEncoding.encode($0))
-    }
+    let action = retry.map { (label: "Try again", href: loginPath(returnTo: $0, provider: provider)) }
     return .page(
       status,
       Pages.problem(title: title, explanation: explanation, requestID: request.requestID, action: action))

@@ -17,11 +17,9 @@ actor ControlPlane {
   nonisolated let routes: RouteTable
   nonisolated let cookies: CookieJar
   nonisolated let log: EventLog
-  let signIn: SignIn
-  let provider: Provider
+  nonisolated let providers: ProviderDirectory
   let authority: SessionAuthority
   let store: any SessionStore
-  let slots: CredentialSlots
   let rounds: ConsentRounds
   nonisolated let desk: ConsentDesk
   nonisolated let toolScopes: ToolScopes
@@ -51,20 +49,14 @@ actor ControlPlane {
     var revokesOnLogout: Bool
     var linkLifetime: Duration
     var keptCallsPerUser: Int
-    /// What people know the provider by.
-    var providerHost: String
-    /// Where a form that leads to the provider may end.
-    var providerOrigins: [String]
     var publicURL: String
-    var postLogoutRedirectURI: String
-    var callbackPath: String
     /// Walks to the provider that one client, or one session, may begin or end in a minute.
     var signInsPerMinute: Int
   }
 
   init(
-    loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog, signIn: SignIn,
-    provider: Provider, authority: SessionAuthority, store: any SessionStore, slots: CredentialSlots,
+    loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog,
+    providers: ProviderDirectory, authority: SessionAuthority, store: any SessionStore,
     rounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, counters: Locked<ControlMetrics>,
     homes: LoopDirectory, logLinesDropped: @escaping @Sendable () -> UInt64,
     certificates: @escaping @Sendable () -> [TLSCertificateFacts], clock: @escaping WallClock
@@ -76,11 +68,9 @@ actor ControlPlane {
     self.routes = routes
     self.cookies = cookies
     self.log = log
-    self.signIn = signIn
-    self.provider = provider
+    self.providers = providers
     self.authority = authority
     self.store = store
-    self.slots = slots
     self.rounds = rounds
     self.desk = desk
     self.toolScopes = toolScopes
@@ -99,9 +89,11 @@ actor ControlPlane {
   }
 
   private func respond(to request: OwnRequest) async -> OwnResponse {
-    switch (request.path, request.method) {
+    if let provider = providers.at(callbackPath: request.path) {
+      return request.method == "GET" ? await callback(provider, request) : methodNotAllowed("GET")
+    }
+    return switch (request.path, request.method) {
     case ("/auth/login", "GET"): await login(request)
-    case (policy.callbackPath, "GET"): await callback(request)
     case ("/auth/logout", "POST"): await logout(request)
     case ("/auth/session", "GET"): await sessionInfo(request)
     case ("/auth/continue", "GET"): await continuePage(request)
@@ -109,8 +101,7 @@ actor ControlPlane {
     case ("/auth/", "GET"), ("/auth", "GET"): await account(request)
     case ("/auth/logout", _), ("/auth/revoke", _): methodNotAllowed("POST")
     case ("/auth/continue", _): methodNotAllowed("GET, POST")
-    case ("/auth/login", _), (policy.callbackPath, _), ("/auth/session", _), ("/auth/", _):
-      methodNotAllowed("GET")
+    case ("/auth/login", _), ("/auth/session", _), ("/auth/", _): methodNotAllowed("GET")
     default: notFound(request)
     }
   }
@@ -133,7 +124,8 @@ actor ControlPlane {
   /// The session behind a ticket.
   func snapshot(for ticket: TicketHash) async -> SessionLookup {
     switch await authority.session(for: ticket) {
-    case .found(let session): .found(slots.snapshot(of: session))
+    // Without its provider there are no tokens for it, and never those of another one: its user signs in anew.
+    case .found(let session): providers.snapshot(of: session).map { .found($0) } ?? .unknown
     case .unknown: .unknown
     case .unavailable: .unavailable
     }
@@ -148,8 +140,8 @@ actor ControlPlane {
   func token(
     for hash: TicketHash, slot: Int, rejected: Secret?, claims: String? = nil, needed: [String] = []
   ) async -> TokenReply {
-    if !needed.isEmpty, slots.slots[slot].exchange != nil,
-      case .found(let session) = await authority.session(for: hash)
+    if !needed.isEmpty, case .found(let session) = await authority.session(for: hash),
+      let slots = providers.of(session)?.slots, slots.slots[slot].exchange != nil
     {
       let missing = ScopeList.missing(needed, from: slots.wantedScope(of: session, slot: slot))
       if !missing.isEmpty {
@@ -158,9 +150,10 @@ actor ControlPlane {
       }
     }
     return
-      switch await authority.token(for: hash, resource: slots.key(slot), rejected: rejected, claims: claims)
+      switch await authority.token(
+        for: hash, resource: providers.key(slot), rejected: rejected, claims: claims)
     {
-    case .token(_, let session): .token(slots.snapshot(of: session))
+    case .token(_, let session): providers.snapshot(of: session).map { .token($0) } ?? .signInRequired
     case .unknownSession: .signInRequired
     case .needsSignIn, .rejectedAgain: .noOtherToken
     case .interactionRequired(let refusal, _): .consentRequired(ProviderFault.need(of: refusal))

@@ -8,6 +8,8 @@ internal import Sessions
 
 /// The authorization code flow (OpenID Connect Core §3.1, RFC 9700): begins a walk to the provider, and takes in what comes back.
 ///
+/// One for each provider; each takes in only what was begun with it, at its own redirect URI.
+///
 /// Owner: the control loop. Tokens come from the token endpoint only; what the browser brings is a code, a state and a cookie, and all
 /// three must fit one attempt that was begun here.
 struct SignIn: Sendable {
@@ -17,6 +19,9 @@ struct SignIn: Sendable {
   let clock: WallClock
 
   struct Settings: Sendable {
+    /// What the configuration calls the provider.
+    var provider: String
+    /// The provider's own: no other one has it.
     var redirectURI: String
     var issuer: String
     /// `openid profile offline_access` and what else the configuration names.
@@ -79,8 +84,8 @@ struct SignIn: Sendable {
     let pkce = PKCE.make()
     let attempt = SignInAttempt(
       cookieName: name, state: Secret(state), nonce: RandomBytes.token(bits: 256),
-      codeVerifier: pkce.verifier, issuer: settings.issuer, returnTo: returnTo, scope: demand.scope,
-      resource: demand.resource, purpose: purpose)
+      codeVerifier: pkce.verifier, issuer: settings.issuer, provider: settings.provider, returnTo: returnTo,
+      scope: demand.scope, resource: demand.resource, purpose: purpose)
     let url = try await provider.authorizationURL(
       AuthorizationRequest(
         redirectURI: settings.redirectURI, scope: demand.scope, state: state, nonce: attempt.nonce,
@@ -106,6 +111,9 @@ struct SignIn: Sendable {
       let cookie = settings.cookies.attemptValue(String(state[..<dot]), in: request.cookies)
     else { throw .noAttempt }
     guard let attempt = try await takeAttempt(state: state, cookie: cookie) else { throw .noAttempt }
+    // What was begun at another provider is not for this one to answer, be it a code or an error (RFC 9700 §4.4.2.2).
+    guard attempt.issuer == settings.issuer, attempt.provider == nil || attempt.provider == settings.provider
+    else { throw .wrongIssuer }
     let metadata: ProviderMetadata
     do { metadata = try await provider.metadata() } catch { throw .token(error, attempt: attempt) }
     // Mix-up defence first, also for errors: on a mismatch nothing of the answer is believed or shown.

@@ -46,6 +46,8 @@ struct SignInAttempt: Sendable {
   var codeVerifier: Secret
   /// Recorded before the redirect, compared with `iss` after it (RFC 9207).
   var issuer: String
+  /// What the configuration calls the provider that was asked; nil: the attempt is from before providers had names.
+  var provider: String?
   /// A path of this origin.
   var returnTo: String
   /// What was asked at the authorization endpoint.
@@ -68,6 +70,7 @@ struct SignInAttempt: Sendable {
       ("return_to", .string(returnTo)),
       ("scope", .array(scope.map { .string($0) })),
     ]
+    if let provider { members.append(("provider", .string(provider))) }
     if let resource { members.append(("resource", .string(resource))) }
     if case .consent(let consent) = purpose { members.append(("consent", consent.json)) }
     return JSONValue.object(JSONObject(members)).serializedBytes()
@@ -87,6 +90,7 @@ struct SignInAttempt: Sendable {
     self.issuer = issuer
     self.returnTo = returnTo
     self.scope = scope
+    provider = value["provider"]?.string
     resource = value["resource"]?.string
     if let consent = value["consent"] {
       guard let parsed = Consent(json: consent) else { return nil }
@@ -97,14 +101,15 @@ struct SignInAttempt: Sendable {
   }
 
   init(
-    cookieName: String, state: Secret, nonce: String, codeVerifier: Secret, issuer: String, returnTo: String,
-    scope: [String], resource: String?, purpose: Purpose
+    cookieName: String, state: Secret, nonce: String, codeVerifier: Secret, issuer: String,
+    provider: String? = nil, returnTo: String, scope: [String], resource: String?, purpose: Purpose
   ) {
     self.cookieName = cookieName
     self.state = state
     self.nonce = nonce
     self.codeVerifier = codeVerifier
     self.issuer = issuer
+    self.provider = provider
     self.returnTo = returnTo
     self.scope = scope
     self.resource = resource

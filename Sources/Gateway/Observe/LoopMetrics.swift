@@ -89,6 +89,8 @@ struct LoopMetrics: Sendable {
 /// What the control loop counted.
 struct ControlMetrics: Sendable {
   var signIns: UInt64 = 0
+  /// The same by the provider's name.
+  var signInsByProvider: [String: UInt64] = [:]
   var signInFailures: UInt64 = 0
   var signOuts: UInt64 = 0
   var consentsGranted: UInt64 = 0

@@ -5,7 +5,7 @@ internal import Reactor
 enum MetricsPage {
   static func render(
     loops: LoopMetrics, control: ControlMetrics, routes: [String], sessions: Int,
-    certificates: [TLSCertificateFacts] = []
+    certificates: [TLSCertificateFacts] = [], providers: [(name: String, isKnown: Bool)] = []
   ) -> String {
     var out = ""
     counter(&out, "coatcheck_answers_total", "Answers by route and class of status.")
@@ -117,6 +117,7 @@ enum MetricsPage {
       &out, "coatcheck_cached_sessions", "Sessions in the loops' caches, counted once a loop.",
       loops.cachedSessions)
     gauge(&out, "coatcheck_sessions", "Sessions held in memory.", UInt64(max(0, sessions)))
+    if !providers.isEmpty { perProvider(&out, providers, control) }
     if !certificates.isEmpty {
       let name = "coatcheck_certificate_not_after_seconds"
       out +=

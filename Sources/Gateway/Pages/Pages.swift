@@ -77,6 +77,18 @@ enum Pages {
         """)
   }
 
+  /// Where to sign in, when there are several places.
+  static func choice(_ providers: [(title: String, href: String)]) -> String {
+    let links: [HTML] = providers.map { "<a class=\"button\" href=\"\($0.href)\">\($0.title)</a>" }
+    return document(
+      title: "Sign in",
+      body: """
+        <h1>Where do you sign in?</h1>
+        <p>Servers behind this address act as you once you are signed in. Choose the account that they know you by.</p>
+        <div class="actions">\(HTML.joined(links))</div>
+        """)
+  }
+
   /// What went wrong, in plain words, with a next step.
   static func problem(
     title: String, explanation: String, requestID: String, action: (label: String, href: String)? = nil
