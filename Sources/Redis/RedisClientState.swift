@@ -10,10 +10,19 @@ final class RedisClientState {
 
   init(_ parts: RedisParts) {
     self.parts = parts
-    precondition(!parts.settings.nodes.isEmpty, "a Redis client without a node")
-    let topology = RedisSingle(parts, parts.settings.nodes[0])
+    let subscription = RedisSubscription(parts)
+    let topology: any RedisTopology =
+      switch parts.settings.mode {
+      case .single: RedisSingle(parts)
+      case .sentinel(let master, let username, let password):
+        RedisSentinel(parts, master: master, username: username, password: password) {
+          [weak subscription] in subscription?.move()
+        }
+      case .cluster: RedisCluster(parts)
+      }
+    subscription.masters = { [weak topology] completion in topology?.masters(completion) }
+    self.subscription = subscription
     self.topology = topology
-    subscription = RedisSubscription(parts) { [weak topology] completion in topology?.masters(completion) }
   }
 
   func send(

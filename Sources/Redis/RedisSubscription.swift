@@ -32,7 +32,8 @@ final class RedisSubscription: LoopTimerOwner {
   }
 
   private let parts: RedisParts
-  private let masters: (@escaping (Result<[RedisEndpoint], RedisError>) -> Void) -> Void
+  /// Asks for servers to choose from.
+  var masters: (@escaping (Result<[RedisEndpoint], RedisError>) -> Void) -> Void = { _ in }
   private let timer: LoopTimer
   private var channels: [[UInt8]: Channel] = [:]
   private var state = State.idle
@@ -40,13 +41,8 @@ final class RedisSubscription: LoopTimerOwner {
   /// A question whether the server is there has no answer yet.
   private var isAsking = false
 
-  /// - Parameter masters: servers to choose from.
-  init(
-    _ parts: RedisParts,
-    masters: @escaping (@escaping (Result<[RedisEndpoint], RedisError>) -> Void) -> Void
-  ) {
+  init(_ parts: RedisParts) {
     self.parts = parts
-    self.masters = masters
     timer = LoopTimer(loop: parts.loop)
     timer.setOwner(self)
   }

@@ -15,7 +15,10 @@ protocol RedisTopology: AnyObject {
 final class RedisSingle: RedisTopology {
   private let only: RedisNode
 
-  init(_ parts: RedisParts, _ endpoint: RedisEndpoint) { only = RedisNode(parts, endpoint) }
+  init(_ parts: RedisParts) {
+    precondition(!parts.settings.nodes.isEmpty, "a Redis client without a server")
+    only = RedisNode(parts, parts.settings.nodes[0])
+  }
 
   func send(
     _ commands: [RedisCommand], _ completion: @escaping (Result<[RedisValue], RedisError>) -> Void

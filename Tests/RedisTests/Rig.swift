@@ -66,8 +66,8 @@ final class Rig: Sendable {
   }
 
   /// Waits until a condition holds. - Throws: it does not within ten seconds.
-  func until(_ condition: () -> Bool) async throws {
-    try await within(.seconds(10)) { condition() ? () : nil }
+  func until(_ condition: () async -> Bool) async throws {
+    try await within(.seconds(10)) { await condition() ? () : nil }
   }
 
   /// Asks until there is a value.

@@ -61,8 +61,9 @@ extension RedisEvent {
       let heard = Heard()
       heard.subscribe(rig.client)
       try await rig.until { heard.all == [.connected] }
-      try await rig.until {
-        (try? server.command("INFO", "commandstats"))?.contains("cmdstat_ping:calls=4") ?? false
+      try await server.wait(for: ["INFO", "commandstats"]) { text in
+        let pings = text.split(separator: "cmdstat_ping:calls=").dropFirst().first
+        return (pings?.prefix { $0 != "," }).flatMap { Int($0) } ?? 0 > 4
       }
       #expect(heard.all == [.connected])
     }

@@ -14,6 +14,8 @@ public final class RedisServer {
   public let port: UInt16
   /// Second port, for TLS; 0 without.
   public let tlsPort: UInt16
+  /// Third port, for the other nodes of a cluster.
+  public let clusterPort: UInt16
   /// Where the server's files are; gone with it.
   public let directory: String
   private let arguments: [String]
@@ -35,6 +37,7 @@ public final class RedisServer {
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
     self.password = password
     port = Self.freePort()
+    clusterPort = arguments.contains("--cluster-enabled") ? Self.freePort() : 0
     tlsPort = tls == nil ? 0 : Self.freePort()
     var all = ["--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory, "--loglevel", "warning"]
     if let sentinel {
@@ -44,8 +47,8 @@ public final class RedisServer {
     } else {
       all += ["--save", "", "--appendonly", "no", "--enable-debug-command", "local"]
       // A cluster's own port would be beyond the last one there is when the port is a high one.
-      if arguments.contains("--cluster-enabled") {
-        all += ["--cluster-port", "\(Self.freePort())", "--cluster-config-file", "nodes.conf"]
+      if clusterPort > 0 {
+        all += ["--cluster-port", "\(clusterPort)", "--cluster-config-file", "nodes.conf"]
       }
     }
     if let tls {
@@ -103,7 +106,9 @@ public final class RedisServer {
   @discardableResult
   public func command(_ words: String...) throws -> String { try command(words) }
 
-  private func command(_ words: [String]) throws -> String {
+  /// Runs one command by redis-cli. - Returns: what it printed, without the last line's end.
+  @discardableResult
+  public func command(_ words: [String]) throws -> String {
     let client = Process()
     client.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     client.arguments = ["redis-cli", "-h", "127.0.0.1", "-p", "\(port)"] + words
@@ -124,13 +129,13 @@ public final class RedisServer {
   }
 
   /// Waits until a command prints what `holds` wants. - Throws: it does not within ten seconds.
-  public func wait(for words: [String], _ holds: (String) -> Bool) throws {
+  public func wait(for words: [String], _ holds: (String) -> Bool) async throws {
     let deadline = Date().addingTimeInterval(10)
     var last = ""
     while Date() < deadline {
       last = (try? command(words)) ?? last
       if holds(last) { return }
-      usleep(10_000)
+      try await Task.sleep(for: .milliseconds(20))
     }
     throw Failure(description: "\(words.joined(separator: " ")) still prints \(last)")
   }
