@@ -4,6 +4,9 @@ internal import SwiftOverlayShims
 /// Where wall-clock time comes from; a test passes its own.
 public typealias WallClock = @Sendable () -> Timestamp
 
+/// Waits for a while; a test's clock decides when that is over. Throws as soon as the task is cancelled.
+public typealias WallSleep = @Sendable (Duration) async throws -> Void
+
 /// A moment of wall-clock time: milliseconds since 1970-01-01 00:00 UTC. Arithmetic stays at the limits instead of
 /// overflowing, since numbers from tokens take part in it.
 public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {

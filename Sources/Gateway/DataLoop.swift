@@ -103,6 +103,28 @@ final class DataLoop {
     }
   }
 
+  /// Another process changed a session: it is asked for anew when it is needed.
+  func sessionStale(_ hash: TicketHash) { sessions.remove(hash) }
+
+  /// Any session may have changed.
+  func allSessionsStale() { sessions.removeAll() }
+
+  /// Every session is over: none of those here is worth anything from now on, and their open streams end.
+  func allSessionsEnded() {
+    for hash in sessions.hashes { sessions.end(hash, now: Timestamp.now()) }
+    endHolds(with: .loginRequired) { $0.owner != nil }
+    for (id, entry) in waiting where entry.exchange.isLocalStream {
+      guard let call = entry.exchange.context as? Call, call.owner != nil, call.requestID == id else {
+        continue
+      }
+      resume(id, .deny(.loginRequired))
+    }
+    server?.endStreams { exchange in (exchange.context as? Call)?.owner != nil }
+  }
+
+  /// Whether the sessions that are known here may be used.
+  func storeReachable(_ isReachable: Bool) { sessions.isUsable = isReachable }
+
   /// A copy of the counters for a scrape.
   func metricsSnapshot() -> LoopMetrics {
     var copy = metrics

@@ -56,6 +56,7 @@ public final class Gateway: Sendable {
     raiseDescriptorLimit()
     controlLoop.start()
     let parts = try await assemble()
+    await parts.control.authority.start()
     let count = configuration.workers ?? max(1, Self.processorCount)
     for index in 0..<count {
       let loop = EventLoop(name: "data-\(index)")

@@ -38,7 +38,25 @@ final class LoopDirectory: Sendable {
     }
   }
 
-  /// The same, and returns when no loop knows the session any more: after a sign-out was answered, its cookie is worth nothing.
+  /// Tells every loop to ask for a session anew.
+  func stale(_ hash: TicketHash) { tellAll { $0.sessionStale(hash) } }
+
+  /// Tells every loop to ask for every session anew.
+  func allStale() { tellAll { $0.allSessionsStale() } }
+
+  /// Tells every loop that every session is over.
+  func allEnded() { tellAll { $0.allSessionsEnded() } }
+
+  /// Tells every loop whether it may use the sessions that it knows.
+  func storeReachable(_ isReachable: Bool) { tellAll { $0.storeReachable(isReachable) } }
+
+  private func tellAll(_ message: @escaping @Sendable (DataLoop) -> Void) {
+    for home in loops.withLock({ $0 }) {
+      home.loop.execute { message(home.value) }
+    }
+  }
+
+  /// The same as ``ended(_:)``, and returns when no loop knows the session any more: after a sign-out was answered, its cookie is worth nothing.
   func forget(_ hash: TicketHash) async {
     for home in loops.withLock({ $0 }) {
       await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in

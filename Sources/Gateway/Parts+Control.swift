@@ -28,7 +28,8 @@ extension Gateway {
           readFile: readFile, clock: Timestamp.now)
       })
     let policy = SessionPolicy(
-      idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout)
+      idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout,
+      outageGrace: configuration.session.store.outageGrace)
     let loop = controlLoop
     let events = SessionEvents(
       changed: { change in
@@ -36,7 +37,11 @@ extension Gateway {
         case .updated(let session):
           if let snapshot = providers.snapshot(of: session) { homes.changed(snapshot) }
         case .replaced(let old, let new): homes.replaced(old, by: new.hash)
+        case .moved(let old, let new): homes.replaced(old, by: new)
         case .ended(let hash, _): homes.ended(hash)
+        case .stale(let hash): homes.stale(hash)
+        case .allStale: homes.allStale()
+        case .allEnded: homes.allEnded()
         }
       },
       storeFailed: { error in
@@ -46,10 +51,15 @@ extension Gateway {
       orphaned: { token, session in
         guard let home = providers.of(session) else { return }
         loop.spawn { _ = try? await home.provider.revoke(token, hint: "refresh_token") }
+      },
+      storeReachable: { isReachable in
+        log.storeReachable(isReachable)
+        homes.storeReachable(isReachable)
       })
     let authority = SessionAuthority(
       executor: controlLoop, store: store, refresher: refresher, policy: policy,
-      schedule: TokenSchedule(refreshBefore: configuration.tokens.refreshBeforeExpiry), events: events)
+      schedule: TokenSchedule(refreshBefore: configuration.tokens.refreshBeforeExpiry),
+      sleep: { try await loop.sleep(for: $0) }, events: events)
     return ControlPlane(
       loop: controlLoop,
       policy: ControlPlane.Policy(

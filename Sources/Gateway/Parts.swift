@@ -53,7 +53,9 @@ extension Gateway {
       attemptLifetime: SignInAttempt.lifetime)
     let settings = try providerSettings()
     let tls = try makeTLS(settings)
-    let (store, sealer) = try await openStore()
+    let (opened, sealer) = try await openStore()
+    // What is known to be down is not waited for.
+    let store = SessionAuthority.watched(opened)
     let providers = makeProviders(settings, tls, slots: slots, routes: routes, cookies: cookies, store: store)
     for one in providers.all where one.slots.scopeNamesResource {
       for slot in one.slots.used { log.unqualifiedScopes(EntraScope.unqualified(slots.slots[slot].scope)) }

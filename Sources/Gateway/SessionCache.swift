@@ -36,13 +36,19 @@ struct SessionCache {
   private static let endedMemory = Duration.seconds(60)
   private let quietPeriod: Duration = .seconds(300)
 
+  /// False: all are asked for anew, because nobody knows whether they still live.
+  var isUsable = true
+
   init(capacity: Int = 100_000) { self.capacity = capacity }
 
   var count: Int { entries.count }
 
+  /// The sessions that are known here.
+  var hashes: Set<TicketHash> { Set(entries.values.map(\.snapshot.hash)) }
+
   /// The entry of a ticket, if it is known here.
   func entry(for ticket: TicketHash, now: Timestamp) -> Entry? {
-    guard let entry = entries[ticket] else { return nil }
+    guard isUsable, let entry = entries[ticket] else { return nil }
     if let recheckAt = entry.recheckAt, recheckAt <= now { return nil }
     return entry
   }
@@ -79,6 +85,12 @@ struct SessionCache {
   mutating func remove(_ session: TicketHash) {
     entries[session] = nil
     for ticket in aliases.removeValue(forKey: session) ?? [] { entries[ticket] = nil }
+  }
+
+  /// Forgets all; each is asked for anew when it is needed.
+  mutating func removeAll() {
+    entries = [:]
+    aliases = [:]
   }
 
   private mutating func makeRoom(now: Timestamp) {

@@ -127,17 +127,22 @@ public struct SessionPolicy: Sendable {
   public var memoryCapacity: Int
   /// So long after it was last written, a ``Note`` is swept.
   public var noteLifetime: Duration
+  /// So long sessions in memory are used while a store that others share does not answer; then each is neither
+  /// known nor unknown until it does.
+  public var outageGrace: Duration
 
   /// Half an hour idle, twelve hours in all, 100,000 in memory; notes for 400 days, so that what is used once
-  /// a year is still known the next time.
+  /// a year is still known the next time; ten minutes without a shared store.
   public init(
     idleTimeout: Duration = .seconds(1800), absoluteTimeout: Duration = .seconds(43_200),
-    memoryCapacity: Int = 100_000, noteLifetime: Duration = .seconds(400 * 86_400)
+    memoryCapacity: Int = 100_000, noteLifetime: Duration = .seconds(400 * 86_400),
+    outageGrace: Duration = .seconds(600)
   ) {
     self.idleTimeout = idleTimeout
     self.absoluteTimeout = absoluteTimeout
     self.memoryCapacity = max(1, memoryCapacity)
     self.noteLifetime = noteLifetime
+    self.outageGrace = outageGrace
   }
 
   /// How often a loop needs to report that a session is in use: a minute, less where the idle timeout is

@@ -15,12 +15,16 @@ extension SessionAuthority {
     case arrived
     case unknown
     case unavailable
+    /// Its ticket stands for another session: look there.
+    case moved
     /// The session was ended while it was read: look again.
     case overtaken
   }
 
   /// Loads at a time, so that unknown tickets cannot pile up work behind a slow store.
   private static let maxLoads = 4096
+  /// Tickets that stand for tickets that stand for tickets.
+  private static let maxAliases = 8
 
   /// The ticket hash that this one stands for.
   func current(_ ticket: TicketHash, now: Timestamp) -> TicketHash {
@@ -32,11 +36,16 @@ extension SessionAuthority {
   ///
   /// The entry is in the table when this returns; a caller that awaits afterwards must look again.
   func find(_ ticket: TicketHash) async -> Finding {
+    var aliases = 0
     while true {
+      checkGrace()
+      if isOutOfReach { return .unavailable }
       let now = clock()
       let hash = current(ticket, now: now)
       if let entry = entries.use(hash) {
         guard policy.isOver(entry, at: now) else { return .entry(entry) }
+        guard let isUsed = await isUsedElsewhere(entry, now: now) else { return .unavailable }
+        if isUsed || !entry.isAlive { continue }
         finish(entry, .timedOut)
         await remove(.session(hash))
         return .unknown
@@ -54,6 +63,9 @@ extension SessionAuthority {
       }
       switch await task.value {
       case .arrived, .overtaken: continue
+      case .moved:
+        aliases += 1
+        guard aliases <= Self.maxAliases else { return .unknown }
       case .unknown: return .unknown
       case .unavailable: return .unavailable
       }
@@ -61,22 +73,26 @@ extension SessionAuthority {
   }
 
   private func load(_ hash: TicketHash, id: UInt64) async -> LoadResult {
-    let loaded: Session?
-    let failure: StoreError?
+    var loaded: Session?
+    var alias: TicketHash?
+    var failure: StoreError?
     do {
       loaded = try await store.load(hash)
-      failure = nil
+      if loaded == nil { alias = try await store.alias(of: hash, now: clock()) }
     } catch {
-      loaded = nil
       failure = error
     }
     guard loads[hash]?.id == id else { return .overtaken }
     loads[hash] = nil
     if let failure {
-      events.storeFailed(failure)
+      report(failure)
       // A row that no key opens is nobody's session any more; for all else the session may be there.
       if case .sealed = failure { return .unknown }
       return .unavailable
+    }
+    if let alias, alias != hash {
+      if overlaps.count < policy.memoryCapacity { overlaps[hash] = (alias, clock() + Self.aliasMemory) }
+      return current(hash, now: clock()) == hash ? .unavailable : .moved
     }
     guard var session = loaded, !removals.contains(where: { $0.covers(session) }) else { return .unknown }
     if let seen = touches[hash] { session.lastSeenAt = max(session.lastSeenAt, seen) }
@@ -108,7 +124,9 @@ extension SessionAuthority {
 
   private func stepOut(_ entry: SessionEntry) {
     entry.activity.lineLength -= 1
-    if entry.activity.lineLength == 0 { entry.activity.line = nil }
+    guard entry.activity.lineLength == 0 else { return }
+    entry.activity.line = nil
+    letGo(entry)
   }
 
   /// Takes an entry out of memory. What is under way for it will find that it has ended.
@@ -118,6 +136,9 @@ extension SessionAuthority {
     entries.remove(entry.hash)
     touches[entry.hash] = nil
     unsaved.remove(entry.hash)
+    spent[entry.hash] = nil
+    unsavedAliases[entry.hash] = nil
+    if !entry.isBusy { letGo(entry) }
   }
 
   /// Ends a session in memory and says so. The store is the caller's business.
@@ -135,6 +156,7 @@ extension SessionAuthority {
         $0 !== needed && !$0.isBusy && !unsaved.contains($0.hash)
       }
       if gone == nil { return }
+      hasLetGo = true
     }
   }
 }

@@ -57,7 +57,7 @@ extension SessionAuthority {
     do {
       hashes.formUnion(try await store.hashes(of: revocation.user))
     } catch {
-      events.storeFailed(error)
+      report(error)
       isComplete = false
     }
     for hash in hashes {

@@ -28,6 +28,7 @@ extension SessionAuthority {
   /// Writes what waits to be written, tries again what failed, forgets what timed out. Call it every 10 to 60
   /// seconds.
   public func maintain() async {
+    await keepContact()
     await retryRemovals()
     await retryRevocations()
     await saveUnsaved()
@@ -38,7 +39,10 @@ extension SessionAuthority {
         entry.session.takeBack(to: now)
         events.changed(.updated(entry.session))
       }
-      if policy.isOver(entry, at: now) { finish(entry, .timedOut) }
+      guard policy.isOver(entry, at: now), let isUsed = await isUsedElsewhere(entry, now: now) else {
+        continue
+      }
+      if !isUsed { finish(entry, .timedOut) }
     }
     overlaps = overlaps.filter { $0.value.until > now }
     await sweepNotes(now: now)
@@ -49,7 +53,7 @@ extension SessionAuthority {
         now: now)
       lastSweep = now
     } catch {
-      events.storeFailed(error)
+      report(error)
     }
   }
 
@@ -64,7 +68,7 @@ extension SessionAuthority {
       try await store.sweepNotes(updatedBefore: now - policy.noteLifetime)
       lastNoteSweep = now
     } catch {
-      events.storeFailed(error)
+      report(error)
     }
   }
 
@@ -74,16 +78,23 @@ extension SessionAuthority {
     await retryRemovals()
     await saveUnsaved()
     await flushTouches()
+    // Nobody else has to wait until they run out.
+    for entry in Array(entries.values) { drop(entry) }
+    for release in Array(releases.values) { await release.value }
   }
 
   /// Adds a new session to the store; called in the entry's line.
-  func addToStore(_ entry: SessionEntry, removing old: TicketHash?) async {
+  func addToStore(_ entry: SessionEntry, removing old: TicketHash?, aliasUntil: Timestamp?) async {
     do {
-      try await store.insert(entry.session, removing: old, aliasUntil: nil)
+      try await store.insert(entry.session, removing: old, aliasUntil: aliasUntil)
       entry.storedGeneration = entry.session.generation
     } catch {
-      events.storeFailed(error)
-      if entry.isAlive { unsaved.insert(entry.hash) }
+      report(error)
+      if entry.isAlive {
+        unsaved.insert(entry.hash)
+        if let old, let aliasUntil { unsavedAliases[entry.hash] = (old, aliasUntil) }
+        scheduleSaves()
+      }
       if let old { note(.session(old)) }
     }
     // Whoever ended it meanwhile removed it before it was there.
@@ -97,17 +108,30 @@ extension SessionAuthority {
   /// Called in the entry's line. When another process changed the row, the change is made on top of that.
   /// - Returns: the session after the change; nil when it ended meanwhile.
   func commit(_ entry: SessionEntry, _ change: (inout Session) -> Void) async -> Session? {
-    var next = entry.session
+    let before = entry.session
+    var next = before
     change(&next)
     next.generation += 1
     do {
       try await save(&next, of: entry, change)
       unsaved.remove(entry.hash)
+      spent[entry.hash] = nil
+      unsavedAliases[entry.hash] = nil
     } catch .conflict(current: nil) {
-      finish(entry, .vanished)
+      await vanish(entry)
     } catch {
-      events.storeFailed(error)
-      if entry.isAlive { unsaved.insert(entry.hash) }
+      report(error)
+      if entry.isAlive {
+        if entry.session.generation > before.generation {
+          next = entry.session
+          change(&next)
+          next.generation += 1
+        }
+        if unsaved.insert(entry.hash).inserted, entry.session.refreshToken != next.refreshToken {
+          spent[entry.hash] = entry.session.refreshToken
+        }
+        scheduleSaves()
+      }
     }
     guard entry.isAlive else {
       if entry.ending == .over { await remove(.session(entry.hash)) }
@@ -122,30 +146,49 @@ extension SessionAuthority {
   private func save(
     _ next: inout Session, of entry: SessionEntry, _ change: (inout Session) -> Void
   ) async throws(StoreError) {
-    // Three attempts: with more than one other process at the same row, the next call tries again.
-    for _ in 0..<3 {
+    // Few attempts: with more than one other process at the same row, the next call tries again.
+    for _ in 0..<4 {
       do {
         if let stored = entry.storedGeneration {
-          try await store.save(next, replacing: stored, under: nil)
+          try await store.save(next, replacing: stored, under: entry.activity.lease?.lease)
         } else {
-          try await store.insert(next, removing: nil, aliasUntil: nil)
+          let alias = unsavedAliases[entry.hash]
+          try await store.insert(next, removing: alias?.old, aliasUntil: alias?.until)
         }
         entry.storedGeneration = next.generation
         return
       } catch .conflict(current: .some(let stored)) {
-        if stored <= entry.session.generation {
+        if stored <= entry.session.generation, !store.isShared {
           // Our own write, which seemed to have failed: what is in memory is newer.
           entry.storedGeneration = stored
           continue
         }
-        guard let newer = try await store.load(entry.hash) else { throw .conflict(current: nil) }
-        entry.storedGeneration = newer.generation
-        next = newer
-        change(&next)
-        next.generation += 1
+        try await rebase(&next, of: entry, change)
+      } catch .fenced {
+        counts.savesFenced += 1
+        entry.activity.lease?.isLost = true
+        drop(entry)
+        // Whoever has the lease now comes first.
+        guard try await obtainLease(entry, adopting: false) else {
+          if entry.isAlive { throw .unavailable("another process is refreshing") }
+          throw .conflict(current: nil)
+        }
+        try await rebase(&next, of: entry, change)
       }
     }
     throw .unavailable("the stored session keeps changing")
+  }
+
+  /// Makes the change on top of what the store has.
+  private func rebase(
+    _ next: inout Session, of entry: SessionEntry, _ change: (inout Session) -> Void
+  ) async throws(StoreError) {
+    guard let stored = try await store.load(entry.hash) else { throw .conflict(current: nil) }
+    let mine = entry.session
+    entry.storedGeneration = stored.generation
+    next = unsaved.contains(entry.hash) ? mine.unsaved(on: stored, spent: spent[entry.hash]) : stored
+    change(&next)
+    next.generation = max(stored.generation, mine.generation) + 1
   }
 
   /// Removes from the store; if that fails, it is tried again later, and until then nothing that is covered
@@ -182,18 +225,22 @@ extension SessionAuthority {
       removals.remove(removal)
       // A session that began while this removal was waiting is not meant by it.
       for hash in gone {
-        guard let entry = entries[hash] else { continue }
+        guard let entry = entries[hash] else {
+          // Loops may have what had to make room here.
+          if hasLetGo { events.changed(.ended(hash, .revoked)) }
+          continue
+        }
         entry.storedGeneration = nil
         unsaved.insert(hash)
       }
       return true
     } catch {
-      events.storeFailed(error)
+      report(error)
       return false
     }
   }
 
-  private func saveUnsaved() async {
+  func saveUnsaved() async {
     for hash in unsaved {
       guard let entry = entries[hash] else {
         unsaved.remove(hash)
@@ -219,9 +266,29 @@ extension SessionAuthority {
       try await store.touch(batch)
       return true
     } catch {
-      events.storeFailed(error)
+      report(error)
       touches.merge(batch) { max($0, $1) }
       return false
     }
+  }
+}
+
+extension Session {
+  /// What could not be saved, on top of what another process stored meanwhile.
+  /// - Parameter spent: the refresh token that the store had when this one's took its place.
+  fileprivate func unsaved(on stored: Session, spent: Secret?) -> Session {
+    var merged = stored
+    // One that another process fetched with what was stored is the newer one.
+    let isNewest =
+      refreshToken != nil
+      && (stored.refreshToken == spent || stored.refreshToken == refreshToken || stored.state != .active)
+    guard isNewest else { return merged }
+    merged.refreshToken = refreshToken
+    merged.idToken = idToken
+    merged.state = state
+    // What was taken back meanwhile stays so.
+    guard stored.withheldScopes == withheldScopes else { return merged }
+    merged.tokens.merge(tokens) { $0.issuedAt < $1.issuedAt ? $1 : $0 }
+    return merged
   }
 }

@@ -104,6 +104,7 @@ extension SessionAuthority {
     _ entry: SessionEntry, _ key: SessionEntry.FlightKey, before: Secret?, isForced: Bool
   ) async -> TokenOutcome {
     var mayAdopt = true
+    var hasAdopted = false
     while true {
       guard entry.isAlive else { return .unknownSession }
       let session = entry.session
@@ -114,8 +115,21 @@ extension SessionAuthority {
       if key.claims == nil, let token = session.tokens[key.resource], token.secret != before,
         token.phase(at: clock()) == .fresh
       {
+        if hasAdopted { counts.refreshesAdopted += 1 }
         return .token(token, session)
       }
+      switch await takeTurn(entry) {
+      case .ours: break
+      case .adopted:
+        hasAdopted = true
+        continue
+      case .over: return .unknownSession
+      case .unavailable(let detail):
+        entry.remember(.transient(detail: detail), of: key, for: Self.storePause, now: clock())
+        return .transient(retryAfter: Self.storePause, detail: detail)
+      }
+      // While it waited for its turn.
+      guard entry.isAlive else { return .unknownSession }
       var answer = await refresher.refresh(
         RefreshRequest(session: session, resource: key.resource, claims: key.claims))
       if case .invalidGrant(let refusal) = answer.outcome, answer.gains != nil || session.refreshToken == nil
@@ -127,35 +141,43 @@ extension SessionAuthority {
         await adoptNewer(entry, than: used)
       {
         mayAdopt = false
+        hasAdopted = true
         continue
       }
-      return await take(answer, entry, key, isForced: isForced)
+      return await take(answer, entry, key, used: session.refreshToken, isForced: isForced)
     }
   }
 
   private func take(
-    _ answer: RefreshAnswer, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, isForced: Bool
+    _ answer: RefreshAnswer, _ entry: SessionEntry, _ key: SessionEntry.FlightKey, used: Secret?,
+    isForced: Bool
   ) async -> TokenOutcome {
     guard entry.isAlive else {
       discard(answer, of: entry)
       return .unknownSession
     }
     // Before anything else: the refresh token that the session holds may be spent.
-    if let gains = answer.gains, await keep(gains, entry) == nil {
+    if let gains = answer.gains, await keep(gains, entry, used: used) == nil {
       discard(answer, of: entry)
       return .unknownSession
     }
     let now = clock()
     switch answer.outcome {
     case .success(let grant):
-      return await accept(grant, of: answer, entry, key, isForced: isForced)
+      return await accept(
+        grant, of: answer, entry, key, used: answer.gains?.refreshToken ?? used, isForced: isForced)
     case .invalidGrant(let refusal):
       let session = await commit(entry) { session in
+        // Another one that came meanwhile was not refused.
+        guard session.refreshToken == used else { return }
         session.refreshToken = nil
         session.tokens = [:]
         session.state = .needsSignIn(refusal.description ?? refusal.error)
       }
-      return session.map { .needsSignIn($0) } ?? .unknownSession
+      guard let session else { return .unknownSession }
+      if session.state != .active { return .needsSignIn(session) }
+      return session.tokens[key.resource].map { .token($0, session) }
+        ?? .transient(retryAfter: Self.storePause, detail: "another process signed in or refreshed meanwhile")
     case .subjectRefused:
       entry.remember(.subjectRefused, of: key, for: Self.refusalMemory, now: now)
       guard entry.session.tokens[key.resource] != nil else { return .needsSignIn(entry.session) }
@@ -178,7 +200,7 @@ extension SessionAuthority {
 
   private func accept(
     _ grant: RefreshGrant, of answer: RefreshAnswer, _ entry: SessionEntry, _ key: SessionEntry.FlightKey,
-    isForced: Bool
+    used: Secret?, isForced: Bool
   ) async -> TokenOutcome {
     if let user = grant.user, user != entry.session.user {
       finish(entry, .userChanged)
@@ -191,9 +213,7 @@ extension SessionAuthority {
     let session = await commit(entry) { session in
       session.tokens.merge(others) { $1 }
       session.tokens[key.resource] = token
-      if let refreshToken = grant.refreshToken { session.refreshToken = refreshToken }
-      if let idToken = grant.idToken { session.idToken = idToken }
-      session.state = .active
+      session.rotate(from: used, to: grant.refreshToken, grant.idToken)
     }
     guard let session else {
       discard(answer, of: entry)
@@ -207,12 +227,11 @@ extension SessionAuthority {
   }
 
   /// Saves what was won on the way to an outcome.
-  private func keep(_ gains: RefreshGains, _ entry: SessionEntry) async -> Session? {
+  private func keep(_ gains: RefreshGains, _ entry: SessionEntry, used: Secret?) async -> Session? {
     let others = scheduled(gains.also)
     let session = await commit(entry) { session in
       session.tokens.merge(others) { $1 }
-      if let refreshToken = gains.refreshToken { session.refreshToken = refreshToken }
-      if let idToken = gains.idToken { session.idToken = idToken }
+      session.rotate(from: used, to: gains.refreshToken, gains.idToken)
     }
     entry.forgetTroubles(of: others.keys)
     return session
@@ -232,15 +251,14 @@ extension SessionAuthority {
   /// After a refusal for good: another process may have used and replaced the token. If so, goes on with
   /// what it stored.
   private func adoptNewer(_ entry: SessionEntry, than used: Secret) async -> Bool {
-    guard let stored = try? await store.load(entry.hash), entry.isAlive,
-      stored.generation > entry.storedGeneration ?? .max, let token = stored.refreshToken, token != used
-    else { return false }
-    var session = stored
-    session.lastSeenAt = max(stored.lastSeenAt, entry.times.seen)
-    entry.storedGeneration = stored.generation
-    entry.session = session
-    events.changed(.updated(session))
-    return true
+    // Whoever took the lease from this process may be between the provider and the store.
+    if entry.activity.lease?.isLost == true {
+      guard (try? await obtainLease(entry, adopting: false)) != nil else { return false }
+    } else {
+      try? await adoptStored(entry)
+    }
+    guard entry.isAlive, let token = entry.session.refreshToken else { return false }
+    return token != used
   }
 
   /// How long a refusal that only the user can lift is remembered; a new sign-in clears it.
@@ -249,4 +267,16 @@ extension SessionAuthority {
   private static let misconfigurationMemory = Duration.seconds(10)
   /// The longest pause between two attempts, whatever the provider asks for. Entra's loop detection wants two minutes.
   private static let maxPause = Duration.seconds(120)
+  /// The pause before the next attempt when another process, or the store, was in the way.
+  private static let storePause = Duration.seconds(1)
+}
+
+extension Session {
+  /// Takes what a refresh brought, unless its refresh token was another's already: that one is the newer.
+  fileprivate mutating func rotate(from used: Secret?, to token: Secret?, _ idToken: Secret?) {
+    guard refreshToken == used || state != .active else { return }
+    if let token { refreshToken = token } else if state != .active { refreshToken = used }
+    if let idToken { self.idToken = idToken }
+    state = .active
+  }
 }

@@ -4,7 +4,8 @@ public import Basics
 ///
 /// Owner: its executor (the control loop). Loops that serve requests hold copies and hear of changes by
 /// ``SessionEvents``. When the store fails, the authority reports it and goes on from memory: nobody is
-/// signed out because of the store.
+/// signed out because of the store. Where other processes share the store, that has an end, and nobody asks the
+/// provider for a session's tokens without its lease; see ``SessionPolicy/outageGrace``.
 public actor SessionAuthority {
   nonisolated private let executor: any SerialExecutor
   /// The executor given at the start.
@@ -20,7 +21,7 @@ public actor SessionAuthority {
     case unavailable
   }
 
-  let store: any SessionStore
+  let store: WatchedStore
   let refresher: any TokenRefresher
   /// The timeouts and bounds.
   public nonisolated let policy: SessionPolicy
@@ -28,6 +29,9 @@ public actor SessionAuthority {
   let clock: WallClock
   let jitter: @Sendable () -> Double
   let events: SessionEvents
+  let sleep: WallSleep
+  /// This process, where leases are given.
+  let holder = LeaseHolder.make()
 
   var entries = RecencyTable<TicketHash, SessionEntry>()
   /// Loads under way. One that is not here any more when it ends has been overtaken and does not count.
@@ -40,6 +44,29 @@ public actor SessionAuthority {
   var isFlushingTouches = false
   /// Sessions whose newest state the store does not have.
   var unsaved: Set<TicketHash> = []
+  /// Refresh tokens of ``unsaved`` sessions that the store still has, although they are spent.
+  var spent: [TicketHash: Secret] = [:]
+  /// Old tickets of ``unsaved`` sessions that the store does not know yet.
+  var unsavedAliases: [TicketHash: (old: TicketHash, until: Timestamp)] = [:]
+  var isSaving = false
+  /// Those who wait for another process's lease; at most one a session, since it stands in its line.
+  var waiters: [TicketHash: Waiter] = [:]
+  /// Leases on their way back.
+  var releases: [SessionLease: Task<Void, Never>] = [:]
+  var counts = LeaseCounts()
+  let notices = NoticeQueue()
+  /// Notices may have been lost.
+  var isDeaf = false
+  /// Sessions in memory that are older than what the store is said to have.
+  var reloads: [TicketHash: UInt64] = [:]
+  var isReloading = false
+  var isReconciling = false
+  var mustReconcileAgain = false
+  /// Whether sessions had to make room in memory: loops may have some that are not here.
+  var hasLetGo = false
+  var isWatching = false
+  /// The store has not answered for too long: what is in memory must not be used.
+  var isOutOfReach = false
   /// Removals that the store has not confirmed yet. What they cover is not loaded any more.
   var removals: Set<Removal> = []
   /// Revocations that did not reach every session yet, because the store did not answer.
@@ -49,22 +76,39 @@ public actor SessionAuthority {
 
   /// - Parameters:
   ///   - executor: where all work of the authority runs.
+  ///   - sleep: waits by the same time as `clock`.
   ///   - jitter: a number from −1 to 1, see ``TokenSchedule/token(_:at:jitter:)``.
   public init(
     executor: any SerialExecutor, store: any SessionStore, refresher: any TokenRefresher,
     policy: SessionPolicy = SessionPolicy(), schedule: TokenSchedule = TokenSchedule(),
     clock: @escaping WallClock = Timestamp.now,
+    sleep: @escaping WallSleep = { try await Task.sleep(for: $0) },
     jitter: @escaping @Sendable () -> Double = { Double.random(in: -1...1) },
     events: SessionEvents = SessionEvents()
   ) {
     self.executor = executor
-    self.store = store
+    self.store = store as? WatchedStore ?? WatchedStore(store, clock: clock)
+    self.sleep = sleep
     self.refresher = refresher
     self.policy = policy
     self.schedule = schedule
     self.clock = clock
     self.jitter = jitter
     self.events = events
+  }
+
+  /// The store as an authority sees it, for those who work on the same one: shared and known to be down, it fails at once.
+  public static func watched(
+    _ store: any SessionStore, clock: @escaping WallClock = Timestamp.now
+  ) -> any SessionStore { WatchedStore(store, clock: clock) }
+
+  /// Waits until nobody refreshes a session, here or in another process.
+  private func settle(_ entry: SessionEntry) async {
+    guard store.isShared else {
+      await entry.activity.line?.value
+      return
+    }
+    await inLine(entry) { _ = await self.takeTurn(entry) }.value
   }
 
   /// Sessions in memory.
@@ -93,9 +137,9 @@ public actor SessionAuthority {
     var replaced: SessionEntry?
     // A ticket that was replaced already is another tab's: that tab's session stays beside this one, because
     // which of the two cookies the browser keeps is open.
-    if let old, overlaps[old] == nil, case .entry(let entry) = await find(old) {
-      // A refresh that runs may rotate the token that is carried over.
-      if grant.refreshToken == nil, entry.belongs(to: grant.user) { await entry.activity.line?.value }
+    if let old, overlaps[old] == nil, case .entry(let entry) = await find(old), entry.hash == old {
+      // A refresh that runs, here or elsewhere, may rotate the token that is carried over.
+      if grant.refreshToken == nil, entry.belongs(to: grant.user) { await settle(entry) }
       if entry.isAlive { replaced = entry }
     }
     let now = clock()
@@ -116,7 +160,8 @@ public actor SessionAuthority {
     let entry = SessionEntry(session: session, storedGeneration: nil)
     entries.insert(entry, for: session.hash)
     makeRoom(needed: entry)
-    await inLine(entry) { await self.addToStore(entry, removing: old) }.value
+    let aliasUntil = replaced != nil && !userChanged ? now + overlap : nil
+    await inLine(entry) { await self.addToStore(entry, removing: old, aliasUntil: aliasUntil) }.value
     if let replaced, !userChanged {
       events.changed(.replaced(old: replaced.hash, new: session))
     } else {
@@ -149,6 +194,12 @@ public actor SessionAuthority {
     let hash = current(ticket, now: clock())
     var last: Session?
     if case .entry(let entry) = await find(hash) {
+      last = entry.session
+      finish(entry, .signedOut)
+      await remove(.session(entry.hash))
+      if entry.hash == hash { return last }
+    } else if let entry = entries[hash] {
+      // Out of reach, but its end is no use of it.
       last = entry.session
       finish(entry, .signedOut)
     }

@@ -42,11 +42,14 @@ final class SessionEntry {
     /// How many stand in that line.
     var lineLength = 0
     var troubles: [FlightKey: Trouble] = [:]
+    /// What lets this process alone refresh it, at a store that several share.
+    var lease: SessionAuthority.HeldLease?
     /// Tokens that were fetched because the one before was rejected.
     var forced: [ResourceKey: Secret] = [:]
 
     var isNothing: Bool {
       lineLength == 0 && line == nil && flights.isEmpty && troubles.isEmpty && forced.isEmpty
+        && lease == nil
     }
   }
 

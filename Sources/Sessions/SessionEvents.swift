@@ -7,8 +7,16 @@ public enum SessionChange: Sendable {
   /// A new session stands where the old one was. Requests that still carry the old ticket find the new
   /// session for a short while.
   case replaced(old: TicketHash, new: Session)
+  /// Another process put a new session in the place of the old one: the same, but the new one is not read yet.
+  case moved(old: TicketHash, new: TicketHash)
   /// The session is over.
   case ended(TicketHash, EndReason)
+  /// Another process changed the session, which is not in memory here: copies must be asked for anew.
+  case stale(TicketHash)
+  /// All copies must be asked for anew.
+  case allStale
+  /// Every session is over, also those that are not in memory.
+  case allEnded
 }
 
 /// Why a session is over.
@@ -34,16 +42,26 @@ public struct SessionEvents: Sendable {
   /// A refresh token arrived for a session that had ended meanwhile. Nobody holds it: revoke it at the session's
   /// provider where possible.
   public var orphaned: @Sendable (Secret, Session) -> Void
+  /// Whether copies of sessions may be used: false when a shared store has not answered for
+  /// ``SessionPolicy/outageGrace``, true when it answers again.
+  public var storeReachable: @Sendable (Bool) -> Void
+  /// What other processes tell that is not about sessions: ``StoreNotice/message(_:)``, and whether any may
+  /// have been lost.
+  public var told: @Sendable (StoreNotice) -> Void
 
   /// Callbacks; those left out do nothing.
   public init(
     changed: @escaping @Sendable (SessionChange) -> Void = { _ in },
     storeFailed: @escaping @Sendable (StoreError) -> Void = { _ in },
-    orphaned: @escaping @Sendable (Secret, Session) -> Void = { _, _ in }
+    orphaned: @escaping @Sendable (Secret, Session) -> Void = { _, _ in },
+    storeReachable: @escaping @Sendable (Bool) -> Void = { _ in },
+    told: @escaping @Sendable (StoreNotice) -> Void = { _ in }
   ) {
     self.changed = changed
     self.storeFailed = storeFailed
     self.orphaned = orphaned
+    self.storeReachable = storeReachable
+    self.told = told
   }
 }
 

@@ -28,7 +28,7 @@ struct AuthorityScene {
     let (changes, failures, orphans, updates) = (changes, failures, orphans, updates)
     authority = SessionAuthority(
       executor: QueueExecutor(), store: store, refresher: tokens, policy: policy, clock: clock.wallClock,
-      jitter: { 0 },
+      sleep: clock.sleep, jitter: { 0 },
       events: SessionEvents(
         changed: { change in
           changes.note(change)
@@ -39,7 +39,8 @@ struct AuthorityScene {
   /// A second authority on the same store, as after a restart or in another process.
   func another(refresher: any TokenRefresher = ScriptedRefresher.rotating()) -> SessionAuthority {
     SessionAuthority(
-      executor: QueueExecutor(), store: store, refresher: refresher, clock: clock.wallClock, jitter: { 0 })
+      executor: QueueExecutor(), store: store, refresher: refresher, clock: clock.wallClock,
+      sleep: clock.sleep, jitter: { 0 })
   }
 
   /// Signs in with a token for `tools` that lives an hour: soft expiry after 3300 s, hard after 3540 s.

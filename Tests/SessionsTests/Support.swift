@@ -4,13 +4,50 @@ import Sessions
 import Synchronization
 import Testing
 
-/// A wall clock that stands still until it is moved.
+/// A wall clock that stands still until it is moved. Whoever sleeps by it wakes then.
 final class FakeClock: Sendable {
-  private let time = Mutex(Timestamp(milliseconds: 1_800_000_000_000))
+  private struct State {
+    var now = Timestamp(milliseconds: 1_800_000_000_000)
+    var sleepers: [UInt64: (until: Timestamp, continuation: CheckedContinuation<Bool, Never>)] = [:]
+    var lastID: UInt64 = 0
+  }
 
-  var now: Timestamp { time.withLock { $0 } }
-  func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
+  private let state = Mutex(State())
+
+  var now: Timestamp { state.withLock { $0.now } }
   var wallClock: WallClock { { self.now } }
+  /// How many sleep.
+  var sleepers: Int { state.withLock { $0.sleepers.count } }
+
+  func advance(by duration: Duration) {
+    let woken = state.withLock { state in
+      state.now = state.now + duration
+      let due = state.sleepers.filter { $0.value.until <= state.now }
+      for id in due.keys { state.sleepers[id] = nil }
+      return due.values.sorted { $0.until < $1.until }.map(\.continuation)
+    }
+    for continuation in woken { continuation.resume(returning: true) }
+  }
+
+  func sleep(for duration: Duration) async throws {
+    let id = state.withLock { state in
+      state.lastID += 1
+      return state.lastID
+    }
+    let isOver = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isCancelled = state.withLock { state in
+          if Task.isCancelled { return true }
+          state.sleepers[id] = (state.now + duration, continuation)
+          return false
+        }
+        if isCancelled { continuation.resume(returning: false) }
+      }
+    } onCancel: {
+      state.withLock { $0.sleepers.removeValue(forKey: id) }?.continuation.resume(returning: false)
+    }
+    if !isOver { throw CancellationError() }
+  }
 }
 
 /// A serial executor on a Dispatch queue, as an event loop is.

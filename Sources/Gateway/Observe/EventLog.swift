@@ -107,6 +107,14 @@ struct EventLog: Sendable {
     logger.error("session store failed", metadata: ["detail": .string(detail)])
   }
 
+  func storeReachable(_ isReachable: Bool) {
+    if isReachable {
+      logger.notice("session store answers again: sessions in memory are used as before")
+    } else {
+      logger.error("session store is away for too long: sessions in memory are not used until it answers")
+    }
+  }
+
   func certificatesReloaded(_ files: Int) {
     logger.notice("certificates read again", metadata: ["files": .string(String(files))])
   }

@@ -1,0 +1,149 @@
+internal import Basics
+
+// What other processes at the same store do.
+extension SessionAuthority {
+  /// Begins to hear of other processes. Call it once, before the first session is asked for.
+  public func start() async {
+    guard store.isShared else { return }
+    store.onTrouble { [weak self] in
+      guard let self else { return }
+      Task { await self.watchStore() }
+    }
+    let notices = notices
+    await store.listen { [weak self] notice in
+      guard notices.push(notice), let self else { return }
+      Task { await self.drainNotices() }
+    }
+  }
+
+  private func drainNotices() {
+    while let batch = notices.takeAll() {
+      for notice in batch { heard(notice) }
+      if !reloads.isEmpty, !isReloading { Task { await self.runReloads() } }
+    }
+  }
+
+  private func heard(_ notice: StoreNotice) {
+    switch notice {
+    case .saved(let hash, let generation):
+      callWaiter(hash)
+      if entries[hash] == nil {
+        // One that is being read may have been read before it was saved.
+        loads[hash] = nil
+        events.changed(.stale(hash))
+      } else {
+        reloads[hash] = max(generation, reloads[hash] ?? 0)
+      }
+    case .ended(let hash): endedElsewhere(hash)
+    case .replaced(let old, let new): replacedElsewhere(old, by: new)
+    case .leaseEnded(let hash): callWaiter(hash)
+    case .endedAll:
+      for entry in Array(entries.values) { endedElsewhere(entry.hash) }
+      loads.removeAll()
+      overlaps = [:]
+      events.changed(.allEnded)
+    case .message: events.told(notice)
+    case .interrupted:
+      isDeaf = true
+      events.told(notice)
+    case .resumed:
+      events.told(notice)
+      for waiter in waiters.values { waiter.call() }
+      // Not here: what is heard meanwhile must not wait for it.
+      Task { await self.reconcile() }
+    }
+  }
+
+  private func endedElsewhere(_ hash: TicketHash) {
+    callWaiter(hash)
+    loads[hash] = nil
+    reloads[hash] = nil
+    if let entry = entries[hash] {
+      finish(entry, .vanished)
+    } else {
+      events.changed(.ended(hash, .vanished))
+    }
+  }
+
+  /// Another process took a new sign-in in this session's place.
+  func replacedElsewhere(_ old: TicketHash, by new: TicketHash) {
+    callWaiter(old)
+    loads[old] = nil
+    reloads[old] = nil
+    let now = clock()
+    for (ticket, known) in overlaps where known.new == old { overlaps[ticket] = (new, known.until) }
+    overlaps[old] = (new, now + Self.aliasMemory)
+    if let entry = entries[old] { detach(entry, .replaced) }
+    // Its ticket is asked for anew, and so are those that led to it.
+    events.changed(.moved(old: old, new: new))
+  }
+
+  /// So long an alias that the store told is believed.
+  static let aliasMemory = Duration.seconds(30)
+
+  // MARK: Reading again
+
+  private func runReloads() async {
+    isReloading = true
+    defer { isReloading = false }
+    while !reloads.isEmpty {
+      let batch = Array(reloads.prefix(Self.reloadBatch))
+      for (hash, _) in batch { reloads[hash] = nil }
+      await withTaskGroup(of: Void.self) { group in
+        for (hash, generation) in batch { group.addTask { await self.reload(hash, generation) } }
+      }
+    }
+  }
+
+  private func reload(_ hash: TicketHash, _ generation: UInt64) async {
+    guard let entry = entries[hash], entry.storedGeneration ?? 0 < generation, !unsaved.contains(hash) else {
+      return
+    }
+    do throws(StoreError) { try await adoptStored(entry) } catch {
+      report(error)
+      if case .sealed = error { return }
+      // Looked after at the next opportunity.
+      isDeaf = true
+    }
+  }
+
+  /// Compares all sessions in memory with the store, after notices may have been lost. False when the store did
+  /// not answer.
+  @discardableResult
+  func reconcile() async -> Bool {
+    if isReconciling {
+      mustReconcileAgain = true
+      return true
+    }
+    isReconciling = true
+    defer { isReconciling = false }
+    repeat {
+      mustReconcileAgain = false
+      isDeaf = false
+      if hasLetGo { events.changed(.allStale) }
+      let hashes = entries.values.filter { $0.storedGeneration != nil }.map(\.hash)
+      for start in stride(from: 0, to: hashes.count, by: Self.reconcileBatch) {
+        let batch = Array(hashes[start..<min(start + Self.reconcileBatch, hashes.count)])
+        let known: [TicketHash: UInt64]
+        do throws(StoreError) { known = try await store.generations(of: batch) } catch {
+          report(error)
+          isDeaf = true
+          return false
+        }
+        for hash in batch {
+          guard let entry = entries[hash], let mine = entry.storedGeneration else { continue }
+          guard let stored = known[hash] else {
+            // A new one in its place is found by its alias.
+            await vanish(entry)
+            continue
+          }
+          if stored != mine { await reload(hash, .max) }
+        }
+      }
+    } while mustReconcileAgain
+    return true
+  }
+
+  private static let reloadBatch = 64
+  private static let reconcileBatch = 512
+}
