@@ -24,7 +24,7 @@ extension ControlPlane {
     counted.logLinesDropped = logLinesDropped()
     return MetricsPage.render(
       loops: loops, control: counted, routes: routes.all.map(\.path), sessions: await authority.countInMemory,
-      certificates: certificates(), providers: await providers.states())
+      store: await authority.storeFacts, certificates: certificates(), providers: await providers.states())
   }
 
   /// Fetches metadata before the first person needs it. A failure is told and tried again when needed.

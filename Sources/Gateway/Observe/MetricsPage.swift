@@ -1,11 +1,13 @@
 internal import Basics
 internal import Reactor
+internal import Sessions
 
 /// Renders the Prometheus text exposition format 0.0.4.
 enum MetricsPage {
   static func render(
     loops: LoopMetrics, control: ControlMetrics, routes: [String], sessions: Int,
-    certificates: [TLSCertificateFacts] = [], providers: [(name: String, isKnown: Bool)] = []
+    store: StoreFacts? = nil, certificates: [TLSCertificateFacts] = [],
+    providers: [(name: String, isKnown: Bool)] = []
   ) -> String {
     var out = ""
     counter(&out, "coatcheck_answers_total", "Answers by route and class of status.")
@@ -118,6 +120,7 @@ enum MetricsPage {
       loops.cachedSessions)
     gauge(&out, "coatcheck_sessions", "Sessions held in memory.", UInt64(max(0, sessions)))
     if !providers.isEmpty { perProvider(&out, providers, control) }
+    if let store { render(store, &out) }
     if !certificates.isEmpty {
       let name = "coatcheck_certificate_not_after_seconds"
       out +=
@@ -127,6 +130,41 @@ enum MetricsPage {
       }
     }
     return out
+  }
+
+  private static func render(_ store: StoreFacts, _ out: inout String) {
+    gauge(
+      &out, "coatcheck_store_up", "Whether the session store answered when it was last asked.",
+      store.isUp ? 1 : 0)
+    gauge(
+      &out, "coatcheck_store_sessions_usable",
+      "Whether sessions in memory are used: the store answers, or session.store.outage_grace is not over.",
+      store.isWithinGrace ? 1 : 0)
+    let name = "coatcheck_store_contact_age_seconds"
+    out += "# HELP \(name) Since the session store last answered.\n# TYPE \(name) gauge\n"
+    out += "\(name) \(Double(max(0, store.sinceContact.milliseconds)) / 1000)\n"
+    let counters: [(String, String, UInt64)] = [
+      (
+        "coatcheck_lease_waits_total", "Refreshes that waited because another process was at it.",
+        store.counts.leasesWaited
+      ),
+      (
+        "coatcheck_leases_lost_total", "Leases that ran out before they were given back.",
+        store.counts.leasesLost
+      ),
+      (
+        "coatcheck_saves_fenced_total", "Saves refused because another process had been given the lease.",
+        store.counts.savesFenced
+      ),
+      (
+        "coatcheck_token_refreshes_adopted_total", "Wanted tokens that another process had fetched.",
+        store.counts.refreshesAdopted
+      ),
+    ]
+    for (name, help, value) in counters {
+      counter(&out, name, help)
+      out += "\(name) \(value)\n"
+    }
   }
 
   private static func counter(_ out: inout String, _ name: String, _ help: String) {
