@@ -9,7 +9,7 @@ extension SQLiteSessionStore {
     try note.checkSize()
     try await transaction { [sealer] db in
       let owner = Self.column(note.owner)
-      let key = Self.digest(note.kind, note.owner, note.key)
+      let key = note.kind.digest(of: note.key, owner: note.owner)
       let place = SealPlace.note(note.kind, note.owner?.digest, key, note.updatedAt)
       // A replaced row gets a new, higher rowid: among notes of one time it is the latest.
       try db.execute(
@@ -63,7 +63,7 @@ extension SQLiteSessionStore {
     try await transaction { db in
       try db.execute(
         sql: "DELETE FROM notes WHERE kind = ? AND owner = ? AND key = ?",
-        arguments: [kind.name, Self.column(owner), Self.digest(kind, owner, key).data])
+        arguments: [kind.name, Self.column(owner), kind.digest(of: key, owner: owner).data])
     }
   }
 
@@ -82,13 +82,15 @@ extension SQLiteSessionStore {
   }
 
   private static func column(_ owner: UserKey?) -> Data { owner?.digest.data ?? Data() }
+}
 
-  /// What stands for a key in its column: keys may hold names. The owner is part of it, so that equal keys of
+extension NoteKind {
+  /// What stands for a note's key where it can be read: keys may hold names. The owner is part of it, so that equal keys of
   /// two owners do not look equal.
-  private static func digest(_ kind: NoteKind, _ owner: UserKey?, _ key: String) -> Bytes32 {
+  func digest(of key: String, owner: UserKey?) -> Bytes32 {
     var writer = RecordWriter()
     writer.append("note")
-    writer.append(kind.name)
+    writer.append(name)
     writer.append(owner?.digest) { $0.append($1.bytes) }
     writer.append(key)
     return Fingerprint.sha256 { $0.update(data: writer.bytes) }
@@ -97,15 +99,14 @@ extension SQLiteSessionStore {
 
 extension Note {
   /// What is sealed of a note; the rest stands in columns.
-  fileprivate func content() -> [UInt8] {
+  func content() -> [UInt8] {
     var writer = RecordWriter()
     writer.append(key)
     writer.append(payload)
     return writer.bytes
   }
 
-  fileprivate init(content: [UInt8], kind: NoteKind, owner: UserKey?, updatedAt: Timestamp) throws(SealError)
-  {
+  init(content: [UInt8], kind: NoteKind, owner: UserKey?, updatedAt: Timestamp) throws(SealError) {
     var reader = RecordReader(content)
     let key = try reader.text()
     let payload = try reader.data()

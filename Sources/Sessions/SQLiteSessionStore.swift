@@ -272,7 +272,7 @@ extension StoreError {
 
 extension Session {
   /// What the session is found by when the provider names one of its own.
-  fileprivate var sidDigest: Bytes32? { sid.map { UserKey.sidDigest(issuer: user.issuer, sid: $0) } }
+  var sidDigest: Bytes32? { sid.map { UserKey.sidDigest(issuer: user.issuer, sid: $0) } }
 }
 
 extension Bytes32 {

@@ -5,10 +5,10 @@ import Testing
 /// What every store has to do; each test runs on each store.
 @Suite struct `Every store` {
   enum Kind: CaseIterable {
-    case memory, sqlite
+    case memory, sqlite, redis
 
     /// Those that several processes share, and that tell one of the other.
-    static let shared: [Kind] = [.memory]
+    static let shared: [Kind] = [.memory, .redis]
   }
 
   /// A store, with what it needs to live.
@@ -32,6 +32,13 @@ import Testing
           try await SQLiteSessionStore.open(
             path: directory.file("sessions.db"), sealer: sealer, maxRecordsPerKind: maxRecordsPerKind,
             clock: clock.wallClock)
+        }
+        store = try await open()
+        other = open
+      case .redis:
+        let place = try RedisPlace(.single)
+        let open: @Sendable () async throws -> any SessionStore = { [clock] in
+          try await place.open(clock: clock.wallClock, maxRecordsPerKind: maxRecordsPerKind)
         }
         store = try await open()
         other = open

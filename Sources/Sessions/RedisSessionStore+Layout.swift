@@ -1,0 +1,92 @@
+internal import Basics
+internal import Redis
+
+/// Versions of what is kept in Redis. A store may be used by programs of two releases at a time while they are replaced one by one.
+struct RedisLayout: Sendable {
+  /// What leads from one version to the next. Several processes may take a step at the same time, so it must not matter how often it is
+  /// taken, nor that others read and write meanwhile. A step that was released is never changed again.
+  struct Step: Sendable {
+    /// The lowest version that a program must know to use the store from then on.
+    let oldest: Int
+    let take: @Sendable (RedisSessionStore) async throws(StoreError) -> Void
+  }
+
+  /// From version 1 on.
+  let steps: [Step]
+
+  /// The version that the steps lead to.
+  var version: Int { steps.count + 1 }
+  var oldest: Int { steps.last?.oldest ?? 1 }
+
+  static let current = RedisLayout(steps: [])
+}
+
+extension RedisSessionStore {
+  func prepare(_ layout: RedisLayout) async throws(StoreError) {
+    let check = sealer.seal(Self.checkText, for: .keyCheck)
+    // Several may start at the same time: one makes it, and all go on with what it made.
+    let found =
+      try await run(
+        Self.make, keys.meta,
+        [.init(decimal: layout.version), .init(decimal: layout.oldest), check, noteBackstop]
+      ).array ?? []
+    guard found.count == 3, let version = found[0].text.flatMap({ Int($0) }),
+      let oldest = found[1].text.flatMap({ Int($0) }), version > 0,
+      let stored = found[2].bytes
+    else { throw .corrupt("the keys under \(settings.prefix) are those of something else") }
+    guard oldest <= layout.version else {
+      throw .corrupt(
+        """
+        the sessions in Redis have layout \(version) and need a program that knows layout \(oldest), this one knows \
+        \(layout.version): start the newer release, or choose another key prefix
+        """)
+    }
+    try await checkKey(stored, sealer)
+    for version in version..<max(version, layout.version) {
+      let step = layout.steps[version - 1]
+      try await step.take(self)
+      _ = try await run(
+        Self.advance, keys.meta,
+        [.init(decimal: version), .init(decimal: version + 1), .init(decimal: step.oldest)])
+    }
+  }
+
+  /// A known value tells whether the keys fit. It is sealed again under the current key, so that a key that is in use cannot be left
+  /// out unnoticed.
+  func checkKey(_ stored: [UInt8], _ sealer: Sealer) async throws(StoreError) {
+    do { _ = try sealer.open(stored, for: .keyCheck) } catch { throw .sealed(error) }
+    guard !sealer.isCurrent(stored) else { return }
+    let anew = sealer.seal(Self.checkText, for: .keyCheck)
+    _ = try await run(Self.exchange, keys.meta, [Self.checkField, stored, anew])
+  }
+
+  static let checkField = Array("key-check".utf8)
+  private static let checkText = Array("coatcheck".utf8)
+
+  /// version, oldest, sealed check, ttl → the three as they are.
+  private static let make = RedisScript(
+    """
+    local M=KEYS[1]
+    if redis.call('EXISTS',M)==0 then
+      redis.call('HSET',M,'version',ARGV[1],'oldest',ARGV[2],'key-check',ARGV[3])
+    end
+    redis.call('PEXPIRE',M,ARGV[4])
+    return redis.call('HMGET',M,'version','oldest','key-check')
+    """)
+
+  /// field, value, new value.
+  private static let exchange = RedisScript(
+    """
+    if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end
+    redis.call('HSET',KEYS[1],ARGV[1],ARGV[3])
+    return 1
+    """)
+
+  /// version, next version, its oldest.
+  private static let advance = RedisScript(
+    """
+    if redis.call('HGET',KEYS[1],'version')~=ARGV[1] then return 0 end
+    redis.call('HSET',KEYS[1],'version',ARGV[2],'oldest',ARGV[3])
+    return 1
+    """)
+}
