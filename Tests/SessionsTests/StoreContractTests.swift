@@ -5,10 +5,10 @@ import Testing
 /// What every store has to do; each test runs on each store.
 @Suite struct `Every store` {
   enum Kind: CaseIterable {
-    case memory, sqlite, redis
+    case memory, sqlite, redis, redisCluster
 
     /// Those that several processes share, and that tell one of the other.
-    static let shared: [Kind] = [.memory, .redis]
+    static let shared: [Kind] = [.memory, .redis, .redisCluster]
   }
 
   /// A store, with what it needs to live.
@@ -35,8 +35,8 @@ import Testing
         }
         store = try await open()
         other = open
-      case .redis:
-        let place = try RedisPlace(.single)
+      case .redis, .redisCluster:
+        let place = try RedisPlace(kind == .redis ? .single : .cluster)
         let open: @Sendable () async throws -> any SessionStore = { [clock] in
           try await place.open(clock: clock.wallClock, maxRecordsPerKind: maxRecordsPerKind)
         }
