@@ -29,9 +29,10 @@ extension Configuration.Session {
           "encryption_key_files", \.encryptionKeyFiles, Form<String>.file.list(minimum: 1),
           otherwise: "a key is made beside the store at first start", example: ["/etc/coatcheck/session.key"],
           """
-          Files with keys that `coatcheck key` made. The first seals what is stored, all open it: to \
-          change the key, put the new one in front, and take the old one away when `absolute_timeout` \
-          has passed.
+          Files with keys that `coatcheck key` made. The first seals what is stored, all open it. They, and this \
+          key of the configuration, are read again like certificates: see `tls.reload_interval`. To change the key, \
+          put the new one in front; when the log says that everything stored is sealed under it, take the old \
+          one away. Nobody is signed out. `docs/sealing.md` has the steps, also for several proxies at one store.
           """
         ),
         make.section("store", \.store, Store.section, "Where sessions are kept."),

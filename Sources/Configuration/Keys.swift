@@ -115,7 +115,8 @@ extension Configuration.TLS {
           """
           How often the files of certificates, keys and authorities are looked at, also those that lead to \
           upstreams and the provider. A change is taken up at the second look that finds it. `0s`: only \
-          SIGHUP reads them again. Without `tls` it is 10 s.
+          SIGHUP reads them again. Without `tls` it is 10 s. The same holds for \
+          `session.encryption_key_files`.
           """
         ),
       ]

@@ -1,6 +1,5 @@
 internal import Basics
 internal import Configuration
-internal import Glibc
 internal import Reactor
 
 /// Takes up renewed certificates while connections go on: whenever it is asked to, and when it finds that files have changed.
@@ -14,15 +13,6 @@ actor CertificateWatch {
   nonisolated let loop: EventLoop
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
 
-  /// What tells whether a file is still the same: of the file that the name leads to.
-  private struct Look: Sendable, Equatable {
-    var device: UInt = 0
-    var inode: UInt = 0
-    var size: Int = 0
-    var modified = [0, 0]
-    var changed = [0, 0]
-  }
-
   private let front: TLSServerContext?
   private let clients: [TLSClientContext]
   private let files: [String]
@@ -30,8 +20,8 @@ actor CertificateWatch {
   private let log: EventLog
   private let clock: WallClock
   private let count: @Sendable (_ worked: Bool) -> Void
-  private var taken: [Look]
-  private var last: [Look]
+  private var taken: [FileLook]
+  private var last: [FileLook]
   private var turn: Task<Void, Never>?
 
   /// Blocks: looks at the files as they are now.
@@ -52,7 +42,7 @@ actor CertificateWatch {
     self.log = log
     self.clock = clock
     self.count = count
-    taken = Self.look(files)
+    taken = FileLook.at(files)
     last = taken
     Self.judge(front, clients, log, clock())
   }
@@ -78,7 +68,7 @@ actor CertificateWatch {
 
   private func lookNow() async {
     let files = files
-    guard let now = try? await blocking.run({ Self.look(files) }) else { return }
+    guard let now = try? await blocking.run({ FileLook.at(files) }) else { return }
     defer { last = now }
     if now != taken, now == last { await reloadNow() }
   }
@@ -87,7 +77,7 @@ actor CertificateWatch {
     let (front, clients, files) = (front, clients, files)
     let result = try? await blocking.run {
       // Looked at before they are read: what changes in between is read again.
-      let look = Self.look(files)
+      let look = FileLook.at(files)
       var problems = front?.reload() ?? []
       for client in clients {
         do throws(ReactorError) { try client.reload() } catch { problems.append(error) }
@@ -101,17 +91,6 @@ actor CertificateWatch {
     if problems.isEmpty { log.certificatesReloaded(files.count) }
     Self.judge(front, clients, log, clock())
     count(problems.isEmpty)
-  }
-
-  private static func look(_ files: [String]) -> [Look] {
-    files.map { file in
-      var status = stat()
-      guard unsafe stat(file, &status) == 0 else { return Look() }
-      return Look(
-        device: UInt(status.st_dev), inode: UInt(status.st_ino), size: Int(status.st_size),
-        modified: [status.st_mtim.tv_sec, status.st_mtim.tv_nsec],
-        changed: [status.st_ctim.tv_sec, status.st_ctim.tv_nsec])
-    }
   }
 
   /// Tells what is amiss with certificates that are in use all the same.

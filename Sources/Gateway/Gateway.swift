@@ -39,11 +39,18 @@ public final class Gateway: Sendable {
   let controlLoop = EventLoop(name: "control")
   private let running = Locked(Running())
   let environment: [String: String]
+  /// Where the configuration came from: it names the sealing keys, which may change.
+  let configurationFile: String?
 
   /// - Parameters:
   ///   - environment: for `STATE_DIRECTORY` and secrets that are given by name.
-  public init(configuration: Configuration, environment: [String: String], logger: Logger, sink: LogSink) {
+  ///   - configurationFile: read again for the names of the sealing keys; nil: they stay the same.
+  public init(
+    configuration: Configuration, environment: [String: String], logger: Logger, sink: LogSink,
+    configurationFile: String? = nil
+  ) {
     self.configuration = configuration
+    self.configurationFile = configurationFile
     self.environment = environment
     self.logger = logger
     self.sink = sink
@@ -79,7 +86,7 @@ public final class Gateway: Sendable {
         if watch.shouldRelease(open: open) { try? await blocking.run { ProcessMemory.releaseFree() } }
       }
     }
-    let watch = watchCertificates(parts.certificateWatch)
+    let watch = watchFiles(parts)
     running.withLock { ($0.maintenance, $0.watch) = (maintenance, watch) }
     logger.notice(
       "ready",
@@ -95,6 +102,7 @@ public final class Gateway: Sendable {
       // Beside the loops, which serve already.
       try? await blocking.run { ProcessMemory.releaseStart() }
     }
+    await parts.keyRingWatch?.start()
     stopParts.withLock { $0 = parts }
   }
 
@@ -128,6 +136,7 @@ public final class Gateway: Sendable {
     if let admin { await onLoopQuietly(admin.loop) { admin.value.stop() } }
     for task in tasks { await task.value }
     if let parts = stopParts.withLock({ $0 }) {
+      await parts.keyRingWatch?.stop()
       await parts.control.authority.shutdown()
       await parts.control.store.close()
     }
@@ -138,19 +147,25 @@ public final class Gateway: Sendable {
 
   private let stopParts = Locked<Parts?>(nil)
 
-  // MARK: Certificates
+  // MARK: Certificates and keys
 
-  /// Reads certificates, keys and authorities again; connections go on with those they began with. Before `start` is through nothing
-  /// happens: it reads them itself.
-  public func reloadCertificates() async { await stopParts.withLock { $0 }?.certificateWatch.reload() }
+  /// Reads certificates, their keys, authorities and the sealing keys again; connections go on with those they began with, and
+  /// sessions stay. Before `start` is through nothing happens: it reads them itself.
+  public func reload() async {
+    guard let parts = stopParts.withLock({ $0 }) else { return }
+    await parts.certificateWatch.reload()
+    await parts.keyRingWatch?.reload()
+  }
 
-  private func watchCertificates(_ watch: CertificateWatch) -> Task<Void, Never>? {
+  private func watchFiles(_ parts: Parts) -> Task<Void, Never>? {
     let interval = configuration.certificateInterval
     guard interval > .zero else { return nil }
     return Task { [controlLoop] in
       while !Task.isCancelled {
         try? await controlLoop.sleep(for: interval)
-        if !Task.isCancelled { await watch.look() }
+        if Task.isCancelled { return }
+        await parts.certificateWatch.look()
+        await parts.keyRingWatch?.look()
       }
     }
   }

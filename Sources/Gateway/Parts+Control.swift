@@ -115,15 +115,8 @@ extension Gateway {
           metadata: ["file": .string(ownKeyFile)])
       }
     }
-    var keys: [SealingKey] = []
-    for (index, file) in files.enumerated() {
-      do { keys.append(try SealingKey(file: file)) } catch {
-        throw StartError(description: "session.encryption_key_files[\(index)] \(file): \(error)")
-      }
+    do { return Sealer(try KeyRing(files: files)) } catch {
+      throw StartError(description: "session.encryption_key_files: \(error)")
     }
-    guard let current = keys.first else {
-      throw StartError(description: "session.encryption_key_files: no key")
-    }
-    return Sealer(current: current, older: Array(keys.dropFirst()))
   }
 }

@@ -16,6 +16,8 @@ struct Parts: Sendable {
   let clients: ClientAddresses
   let tls: TLSParts
   let certificateWatch: CertificateWatch
+  /// Nil where no key is from a file.
+  let keyRingWatch: KeyRingWatch?
   let serverLimits: ServerLimits
   let serverTimeouts: ServerTimeouts
   let logFormat: LogFormat
@@ -87,6 +89,7 @@ extension Gateway {
       shared: shared, control: control, homes: homes,
       clients: ClientAddresses(limit: configuration.limits.connectionsPerAddress), tls: tls,
       certificateWatch: makeCertificateWatch(tls, log, control.counters),
+      keyRingWatch: makeKeyRingWatch(store, sealer, log, control.counters),
       serverLimits: makeServerLimits(), serverTimeouts: makeServerTimeouts(),
       logFormat: configuration.log.format == .json ? .json : .text, configuration: configuration)
   }

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Configuration
 internal import Gateway
 internal import Glibc
+internal import Sessions
 
 /// `coatcheck check proxy.json`.
 struct Check: AsyncParsableCommand {
@@ -26,6 +27,14 @@ struct Check: AsyncParsableCommand {
     let errors = problems.filter { online || !$0.isMissing }
     for problem in problems {
       Console.note("\(problem.isMissing && !online ? "note" : "error"): \(problem.problem)")
+    }
+    let keyFiles = configuration.session.encryptionKeyFiles
+    let areKeysThere = !problems.contains { $0.problem.path.hasPrefix("session.encryption_key_files") }
+    if areKeysThere, !keyFiles.isEmpty {
+      do { _ = try KeyRing(files: keyFiles) } catch {
+        Console.note("error: session.encryption_key_files: \(error)")
+        Console.end(ExitStatus.configuration)
+      }
     }
     if !errors.isEmpty { Console.end(ExitStatus.configuration) }
     print("\(file): the configuration is valid")

@@ -10,7 +10,8 @@ internal import Reactor
 struct Run: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run the proxy until SIGTERM or SIGINT.",
-    discussion: "SIGHUP: read certificates and their keys again. Connections go on.")
+    discussion:
+      "SIGHUP: read certificates, their keys and the sealing keys again. Connections and sessions go on.")
 
   @Argument(help: "The configuration file.")
   var file: String
@@ -27,9 +28,10 @@ struct Run: AsyncParsableCommand {
     let level = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
     LoggingSystem.bootstrap { LineLogHandler(label: $0, sink: sink, format: format, level: level) }
     let gateway = Gateway(
-      configuration: configuration, environment: environment, logger: Logger(label: "gateway"), sink: sink)
+      configuration: configuration, environment: environment, logger: Logger(label: "gateway"), sink: sink,
+      configurationFile: file)
     let signals = StopSignals()
-    let hangUp = SignalSource(.hangUp) { Task { await gateway.reloadCertificates() } }
+    let hangUp = SignalSource(.hangUp) { Task { await gateway.reload() } }
     defer { withExtendedLifetime(hangUp) {} }
     do {
       try await gateway.start()

@@ -124,6 +124,27 @@ struct EventLog: Sendable {
       "a certificate was not taken: the one before stays in use", metadata: ["detail": .string(detail)])
   }
 
+  func sealingKeysRead(_ keys: Int) {
+    logger.notice("sealing keys read again", metadata: ["keys": .string(String(keys))])
+  }
+
+  func sealingKeysRefused(_ detail: String) {
+    logger.error(
+      "the sealing keys were not taken: those before stay in use", metadata: ["detail": .string(detail)])
+  }
+
+  func resealed(_ count: Int, unreadable: Int) {
+    if unreadable == 0 {
+      logger.notice(
+        "everything stored is sealed under the first key: older keys can be taken away",
+        metadata: ["sealed_again": .string(String(count))])
+    } else {
+      logger.warning(
+        "stored values open under none of the sealing keys: put the missing key back, or leave them until they expire",
+        metadata: ["sealed_again": .string(String(count)), "unreadable": .string(String(unreadable))])
+    }
+  }
+
   func certificateOutOfTime(_ file: String, from: Timestamp, to: Timestamp) {
     logger.warning(
       "a certificate is not valid now",

@@ -107,4 +107,5 @@ struct ControlMetrics: Sendable {
   var logLinesDropped: UInt64 = 0
   var certificateReloads: UInt64 = 0
   var certificateReloadFailures: UInt64 = 0
+  var sealing = SealingMetrics()
 }

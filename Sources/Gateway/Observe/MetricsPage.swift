@@ -100,6 +100,19 @@ enum MetricsPage {
         "Readings of certificate files that left one before in use: look at the log.",
         control.certificateReloadFailures
       ),
+      (
+        "coatcheck_sealing_key_reloads_total", "Readings of the sealing keys that took them.",
+        control.sealing.reloads
+      ),
+      (
+        "coatcheck_sealing_key_reload_failures_total",
+        "Readings of the sealing keys that left those before in use: look at the log.",
+        control.sealing.reloadFailures
+      ),
+      (
+        "coatcheck_resealed_total", "Stored values that were sealed again under the first key.",
+        control.sealing.resealed
+      ),
     ]
     for (name, help, value) in counters {
       counter(&out, name, help)
@@ -121,6 +134,17 @@ enum MetricsPage {
     gauge(&out, "coatcheck_sessions", "Sessions held in memory.", UInt64(max(0, sessions)))
     if !providers.isEmpty { perProvider(&out, providers, control) }
     if let store { render(store, &out) }
+    gauge(
+      &out, "coatcheck_sealing_keys", "Sealing keys in use; 0 without any from a file.",
+      UInt64(clamping: control.sealing.keys))
+    gauge(
+      &out, "coatcheck_resealing",
+      "Whether something stored may still be sealed under an older key (0 or 1).",
+      control.sealing.isResealing ? 1 : 0)
+    gauge(
+      &out, "coatcheck_unreadable_values",
+      "Stored values that no sealing key opened when everything was last sealed again.",
+      UInt64(clamping: control.sealing.unreadable))
     if !certificates.isEmpty {
       let name = "coatcheck_certificate_not_after_seconds"
       out +=
