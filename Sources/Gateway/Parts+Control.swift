@@ -91,7 +91,18 @@ extension Gateway {
       let keyFile = configured.keyFile(environment: environment)
     else { return (MemorySessionStore(), Sealer(current: SealingKey.make())) }
     let sealer = try makeSealer(ownKeyFile: keyFile, databaseExists: unsafe access(path, F_OK) == 0)
-    do { return (try await SQLiteSessionStore.open(path: path, sealer: sealer), sealer) } catch {
+    do {
+      let store = try await SQLiteSessionStore.open(path: path, sealer: sealer)
+      if let version = store.oldVersion {
+        logger.notice(
+          "the session database was brought up to date: older programs cannot use it any more",
+          metadata: [
+            "file": .string(path), "from": .string(String(version)),
+            "to": .string(String(SQLiteSessionStore.version)),
+          ])
+      }
+      return (store, sealer)
+    } catch {
       throw StartError(description: "session.store.path \(path): \(error)")
     }
   }

@@ -6,11 +6,16 @@ extension SQLiteSessionStore {
   /// "Coat": marks the file as ours in its header (SQLite `application_id`).
   private static let applicationID: Int32 = 0x436F_6174
   /// Version of the tables (SQLite `user_version`).
-  private static let schemaVersion = Int32(steps.count)
+  static let schemaVersion = Int32(steps.count)
 
   /// Makes the tables where there are none, brings those of an older version up to date, and
-  /// checks that the file is ours and that the keys open it.
-  static func prepare(_ db: Database, sealer: Sealer) throws {
+  /// checks that the file is ours and that the keys open it. In one transaction of the caller's: what fails or is killed on the way
+  /// leaves the file as it was.
+  ///
+  /// No copy is made before. Steps only add, so nothing can be lost; and a copy would keep tokens of people who have signed out
+  /// since, and refresh tokens that were used since, which a provider takes for stolen.
+  /// - Returns: the version that the tables were brought up from; nil when they are new or were up to date.
+  static func prepare(_ db: Database, sealer: Sealer) throws -> Int? {
     let version = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
     let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
     if version == 0, application == 0 {
@@ -20,17 +25,22 @@ extension SQLiteSessionStore {
       try db.execute(sql: "PRAGMA application_id = \(applicationID)")
     } else if application != applicationID {
       throw StoreError.corrupt("the file is a database of something else")
-    } else if !(1...schemaVersion).contains(version) {
-      throw StoreError.corrupt(
-        "the file has tables of version \(version), this program knows \(schemaVersion)")
+    } else if version > schemaVersion {
+      throw StoreError.newer(found: Int(version), known: Int(schemaVersion))
+    } else if version < 1 {
+      throw StoreError.corrupt("the file has tables of version \(version)")
     }
     for step in steps.dropFirst(Int(version)) { try db.execute(sql: step) }
     if version != schemaVersion { try db.execute(sql: "PRAGMA user_version = \(schemaVersion)") }
     try checkKey(db, sealer: sealer)
+    return (1..<schemaVersion).contains(version) ? Int(version) : nil
   }
 
   /// What leads from each version to the next. A step that was released is never changed again: files that
   /// have it behind them would not learn of it.
+  ///
+  /// A step only adds: columns with a default, tables, indexes. A process of the version before that still runs on the file, as while
+  /// one takes over from another, goes on with what it knows.
   private static let steps = [
     """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;

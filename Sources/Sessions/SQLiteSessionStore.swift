@@ -15,13 +15,17 @@ public final class SQLiteSessionStore: SessionStore {
   let sealer: Sealer
   let maxRecordsPerKind: Int
   let clock: WallClock
+  /// The version that the file's tables had when it was opened, if they had to be brought up to date.
+  public let oldVersion: Int?
+  /// The version that they have.
+  public static var version: Int { Int(schemaVersion) }
 
   /// False: another process at the file is not heard of, and meets this one only in the rows.
   public var isShared: Bool { false }
 
   /// Opens the file at `path`, and makes it (mode 0600) where there is none; its directory must exist.
   /// - Throws: ``StoreError/sealed(_:)`` when no key of the sealer opens it, ``StoreError/corrupt(_:)`` when
-  ///   it is not ours or damaged, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
+  ///   it is not ours or damaged, ``StoreError/newer(found:known:)``, ``StoreError/unavailable(_:)`` when it cannot be opened for writing.
   /// - Parameter clock: the time that leases run by.
   public static func open(
     path: String, sealer: Sealer, maxRecordsPerKind: Int = 50_000,
@@ -37,25 +41,29 @@ public final class SQLiteSessionStore: SessionStore {
       configuration.journalMode = .wal
       configuration.busyMode = .timeout(5)
       let queue = try DatabaseQueue(path: path, configuration: configuration)
-      try await queue.writeWithoutTransaction { db in
+      let oldVersion = try await queue.writeWithoutTransaction { db in
         // Overwrites what is deleted, so that an ended session leaves no sealed tokens behind.
         try db.execute(
           sql: "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")
+        var oldVersion: Int?
         try db.inTransaction(.immediate) {
-          try prepare(db, sealer: sealer)
+          oldVersion = try prepare(db, sealer: sealer)
           return .commit
         }
+        return oldVersion
       }
       return SQLiteSessionStore(
-        queue: queue, sealer: sealer, maxRecordsPerKind: maxRecordsPerKind, clock: clock)
+        queue: queue, sealer: sealer, maxRecordsPerKind: maxRecordsPerKind, clock: clock,
+        oldVersion: oldVersion)
     } catch {
       throw StoreError(error, path: path)
     }
   }
 
   private init(
-    queue: DatabaseQueue, sealer: Sealer, maxRecordsPerKind: Int, clock: @escaping WallClock
+    queue: DatabaseQueue, sealer: Sealer, maxRecordsPerKind: Int, clock: @escaping WallClock, oldVersion: Int?
   ) {
+    self.oldVersion = oldVersion
     self.queue = queue
     self.sealer = sealer
     self.maxRecordsPerKind = max(1, maxRecordsPerKind)

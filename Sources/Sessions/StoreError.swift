@@ -8,6 +8,11 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
   case unavailable(String)
   /// The file is not a database of this product, or is damaged.
   case corrupt(String)
+  /// What is stored has the form of a newer program, which this one does not know. Nothing was changed.
+  /// - Parameters:
+  ///   - found: version of what is stored.
+  ///   - known: the latest version that this program knows.
+  case newer(found: Int, known: Int)
   /// What was to be kept is longer than `limit` bytes; nothing was written.
   case tooLarge(limit: Int)
   /// No sealing key opens what is stored.
@@ -21,6 +26,11 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case .fenced: "another process was given the session's lease meanwhile"
     case .unavailable(let detail): "the session store is unavailable: \(detail)"
     case .corrupt(let detail): "the session store is damaged: \(detail)"
+    case .newer(let found, let known):
+      """
+      the session store is of version \(found), this program knows versions up to \(known): run the program that wrote it or a \
+      newer one, or give this one another store, which signs everybody out
+      """
     case .tooLarge(let limit): "a value to be kept is longer than \(limit) bytes"
     case .sealed(let error): "a stored value cannot be opened: \(error)"
     }

@@ -15,7 +15,8 @@ import urllib.request
 import pytest
 
 from processes import free_port, wait_until
-from support.visitor import Visitor, login_required
+from support.upstream import Guarded, refuse
+from support.visitor import ACCEPTED, URL_MODE, Client, Visitor, error_of, login_required, told
 
 READ, REFUSED = "sealing keys read again", "the sealing keys were not taken"
 DONE, LOST = "everything stored is sealed under the first key", "stored values open under none"
@@ -144,6 +145,23 @@ def test_keys_may_change_in_their_files(installed):
     one.proxy.kill()
     one.proxy.start()
     assert harvey.who() == "harvey"
+
+
+def test_a_call_that_waits_for_consent_goes_on_after_a_change_of_the_key(installed, upstream):
+    """Its `requestState`, which the client brings back, was sealed under the key before."""
+    one = installed(changes={"consent": {"hold": "0s"}})
+    upstream.on("files", Guarded("files.read", refuse(403, 'Bearer error="insufficient_scope", scope="files.read"')))
+    client = Client(one.sign_in(), capabilities=URL_MODE)
+    question = told(client.call("files"))
+    one.ring("two", "one")
+    client.visitor.consent_through(question.url)
+    retried = client.call("files", input={"requestState": question.state, "inputResponses": ACCEPTED})
+    assert retried.json()["result"]["content"][0]["text"] == "done"
+    one.told(DONE)
+    one.ring("two")
+    # Without that key it is not ours any more.
+    late = client.call("files", input={"requestState": question.state, "inputResponses": ACCEPTED})
+    assert error_of(late, 400)["data"]["reason"] == "invalid_request_state"
 
 
 def test_an_old_key_that_goes_too_early_costs_its_sessions_and_no_others(installed):

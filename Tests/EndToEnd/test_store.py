@@ -123,3 +123,22 @@ def test_a_store_that_is_locked_for_a_while_does_not_stop_signed_in_users(proxy,
             assert harvey.who() == "harvey"
         assert time.monotonic() - start < 2
         outsider.rollback()
+
+
+def test_a_database_of_a_newer_program_is_refused_with_what_to_do(proxy, provider):
+    import sqlite3
+    one = proxy()
+    harvey = Visitor(one, provider).sign_in()
+    one.stop()
+    with sqlite3.connect(one.directory / "sessions.db") as file:
+        version = file.execute("PRAGMA user_version").fetchone()[0]
+        file.execute(f"PRAGMA user_version = {version + 1}")
+    with pytest.raises(RuntimeError, match="ended with 78") as error:
+        one.start()
+    assert f"version {version + 1}" in str(error.value) and f"up to {version}" in str(error.value) and "newer one" in str(error.value)
+    # Nothing was changed: the newer program finds its sessions.
+    with sqlite3.connect(one.directory / "sessions.db") as file:
+        assert file.execute("PRAGMA user_version").fetchone()[0] == version + 1
+        file.execute(f"PRAGMA user_version = {version}")
+    one.start()
+    assert harvey.who() == "harvey"
