@@ -97,7 +97,8 @@ class Visitor:
 
     def request(self, method: str, target: str, headers: dict | None = None, body: bytes | None = None, kind: str = "script",
                 timeout: float = 10) -> Response:
-        answer = http.request(self.url, method, target, self.headers(kind, headers), body, timeout, **self.connection_options)
+        with self.connect(timeout) as connection:
+            answer = connection.request(method, target, self.headers(kind, headers), body)
         self.keep(answer)
         return answer
 
@@ -223,7 +224,8 @@ class Client:
     def rpc(self, method: str, params: dict | None = None, headers: dict | None = None, id: object = 1, path: str | None = None,
             timeout: float = 10) -> Response:
         fields, body = self.request(method, params, headers, id)
-        return http.request(self.visitor.url, "POST", path or self.path, fields, body, timeout)
+        with self.visitor.connect(timeout) as connection:
+            return connection.request("POST", path or self.path, fields, body)
 
     def call(self, tool: str, arguments: dict | None = None, input: dict | None = None, **options) -> Response:
         """A tool call; `input` is what a client adds after an `input_required` result."""

@@ -1,0 +1,190 @@
+"""Redis is gone, silent, full, or comes back: signed-in users go on, nobody is signed out for it, and all of it heals by itself."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from processes import answers, wait_until
+from support import http
+from support.faults import numbers
+from support.redis import RedisServer
+from support.replicas import Fleet
+
+SHORT = {"tokens": {"refresh_before_expiry": "1s"}}
+
+
+@pytest.fixture
+def redis(tmp_path):
+    with RedisServer(tmp_path, durable=True) as one:
+        yield one
+
+
+@pytest.fixture
+def fleet(binary, background, tmp_path, redis):
+    with Fleet(binary, background, tmp_path, redis.store(command_timeout="500ms", connect_timeout="500ms")) as one:
+        yield one
+
+
+def grace(fleet, text: str) -> dict:
+    return {**SHORT, "session": {"store": {"outage_grace": text}}}
+
+
+def ready(one) -> int:
+    return http.request(one.admin_url, "GET", "/readyz").status
+
+
+def seen_everywhere(fleet, visitors) -> None:
+    """Every replica has served everybody."""
+    with ThreadPoolExecutor(6) as pool:
+        for one in fleet.proxies:
+            assert list(pool.map(lambda visitor: visitor.at(one).who(), visitors)) == [visitor.user for visitor in visitors]
+
+
+def told_to_wait(answer) -> None:
+    assert answer.status == 503 and int(answer.header("retry-after")) >= 1, answer
+    assert not answer.all("set-cookie"), "a cookie is taken back"
+
+
+def all_ready(fleet, seconds: float = 15) -> None:
+    wait_until(lambda: all(ready(one) == 200 for one in fleet.proxies), "all replicas to be ready", seconds, every=0.1)
+
+
+def full(redis: RedisServer) -> None:
+    redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    redis.command("CONFIG", "SET", "maxmemory", "1")
+
+
+OUTAGES = {
+    "killed": (RedisServer.kill, RedisServer.start),
+    "silent": (RedisServer.pause, RedisServer.resume),
+    "full": (full, lambda redis: redis.command("CONFIG", "SET", "maxmemory", "0")),
+    "read-only": (lambda redis: redis.command("REPLICAOF", "127.0.0.1", "1"), lambda redis: redis.command("REPLICAOF", "NO", "ONE")),
+}
+
+
+@pytest.mark.parametrize("kind", OUTAGES)
+def test_signed_in_users_go_on_at_every_replica_while_redis_is(fleet, redis, kind):
+    begin, end = OUTAGES[kind]
+    fleet.replicas(2, SHORT)
+    visitors = fleet.visitors(6)
+    fleet.provider.access_token_seconds = 12
+    due = fleet.visitors(2)
+    fleet.provider.access_token_seconds = 3600
+    seen_everywhere(fleet, visitors + due)
+    unfinished = fleet.anybody("louis")
+    callback = fleet.provider.approve(unfinished.start_sign_in(), "louis")
+    signed_in_at = time.monotonic()
+    begin(redis)
+    for one in fleet.proxies:
+        for visitor in visitors:
+            assert visitor.at(one).who() == visitor.user
+            assert visitor.cookies
+    # What begins anew has to wait, and is told for how long.
+    for one in fleet.proxies:
+        told_to_wait(fleet.anybody("mike").at(one).navigate("/auth/login"))
+        told_to_wait(unfinished.at(one).come_back(callback))
+        assert unfinished.cookies
+    # Readiness and metrics tell; the processes live.
+    for one in fleet.proxies:
+        wait_until(lambda: ready(one) == 503, "the replica to say that its store is gone", 5, every=0.1)
+        assert "session store" in http.request(one.admin_url, "GET", "/readyz").text
+        assert answers(f"{one.admin_url}/healthz")
+        assert numbers(one)["coatcheck_store_errors_total"] >= 1
+    assert time.monotonic() - signed_in_at < 40
+    end(redis)
+    all_ready(fleet)
+    seen_everywhere(fleet, visitors + due)
+    wait_until(lambda: fleet.anybody("mike").start_sign_in(), "a sign-in to begin")
+    assert fleet.anybody("mike").sign_in().who() == "mike"
+    fleet.provider.is_unharmed()
+    assert len(fleet.provider.families) == len(visitors + due) + 1
+
+
+@pytest.mark.parametrize("kind", ["killed", "silent"])
+def test_a_token_that_runs_out_while_redis_is(fleet, redis, kind):
+    """It is renewed by one replica or none; whatever happens, nobody is signed out and no refresh token is used twice."""
+    begin, end = OUTAGES[kind]
+    fleet.replicas(2, SHORT)
+    visitors = [fleet.visitor() for _ in range(4)]
+    seen_everywhere(fleet, visitors)
+    fleet.provider.access_token_seconds = 3
+    short = fleet.visitors(4)
+    fleet.provider.access_token_seconds = 3600
+    seen_everywhere(fleet, short)
+    begin(redis)
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        for visitor in short:
+            answer = visitor.call()
+            assert answer.status in (200, 503), answer
+            if answer.status == 200:
+                assert answer.json()["result"]["content"][0]["text"] == visitor.user
+        time.sleep(0.2)
+    end(redis)
+    all_ready(fleet)
+    for visitor in short:
+        for one in fleet.proxies:
+            wait_until(lambda: visitor.at(one).call().status == 200, "the session to work again", 15, every=0.2)
+    seen_everywhere(fleet, visitors)
+    fleet.provider.is_unharmed()
+    assert fleet.provider.collisions == 0
+
+
+def test_a_replica_that_never_saw_a_session_asks_for_patience_and_not_for_a_sign_in(fleet, redis):
+    first, second = fleet.replicas(2, SHORT)
+    visitor = fleet.visitor(first)
+    assert visitor.at(first).who() == visitor.user
+    redis.kill()
+    told_to_wait(visitor.at(second).call())
+    told_to_wait(visitor.at(second).request("GET", "/auth/session"))
+    assert visitor.at(first).who() == visitor.user
+    redis.start()
+    all_ready(fleet)
+    assert visitor.at(second).who() == visitor.user
+
+
+def test_after_the_grace_everybody_is_asked_for_patience_and_nobody_to_sign_in(fleet, redis):
+    fleet.replicas(2, grace(fleet, "3s"))
+    visitors = fleet.visitors(4)
+    seen_everywhere(fleet, visitors)
+    redis.kill()
+    begun = time.monotonic()
+    for one in fleet.proxies:
+        assert visitors[0].at(one).who() == visitors[0].user
+        wait_until(lambda: visitors[0].at(one).call().status == 503, "the grace to be over", 12, every=0.1)
+    assert time.monotonic() - begun > 2.5
+    for one in fleet.proxies:
+        for visitor in visitors:
+            told_to_wait(visitor.at(one).call())
+            assert visitor.cookies
+    redis.start()
+    all_ready(fleet)
+    seen_everywhere(fleet, visitors)
+
+
+def test_a_replica_that_starts_while_redis_is_away_says_so_and_one_that_starts_later_serves(fleet, redis):
+    one, = fleet.replicas(1, SHORT)
+    visitor = fleet.visitor()
+    redis.pause()
+    try:
+        with pytest.raises(RuntimeError) as refusal:
+            fleet.replica(SHORT)
+        assert "session.store" in str(refusal.value) and redis.address in str(refusal.value)
+    finally:
+        redis.resume()
+    other = fleet.replica(SHORT)
+    assert visitor.at(other).who() == visitor.user
+
+
+def test_connections_that_break_cost_nobody_an_answer(fleet, redis):
+    """A proxy or firewall between drops every connection, again and again: they are made anew before anybody notices."""
+    fleet.replicas(2, SHORT)
+    visitors = fleet.visitors(6)
+    for _ in range(5):
+        redis.drop_clients()
+        seen_everywhere(fleet, visitors)
+    all_ready(fleet)
+    assert fleet.anybody("mike").sign_in().who() == "mike"
