@@ -159,7 +159,12 @@ public struct SessionPolicy: Sendable {
     end(createdAt: session.createdAt, lastSeenAt: session.lastSeenAt) <= now
   }
 
-  func isOver(_ entry: SessionEntry, at now: Timestamp) -> Bool {
-    end(createdAt: entry.times.created, lastSeenAt: entry.times.seen) <= now
+  func isOver(_ entry: SessionEntry, at now: Timestamp) -> Bool { ending(of: entry, at: now) != nil }
+
+  /// Which timeout the session has outlived; nil: neither.
+  func ending(of entry: SessionEntry, at now: Timestamp) -> EndReason? {
+    let times = entry.times
+    if times.created + absoluteTimeout <= now { return .expired }
+    return times.seen + idleTimeout <= now ? .timedOut : nil
   }
 }

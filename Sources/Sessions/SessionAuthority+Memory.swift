@@ -43,10 +43,10 @@ extension SessionAuthority {
       let now = clock()
       let hash = current(ticket, now: now)
       if let entry = entries.use(hash) {
-        guard policy.isOver(entry, at: now) else { return .entry(entry) }
+        guard let reason = policy.ending(of: entry, at: now) else { return .entry(entry) }
         guard let isUsed = await isUsedElsewhere(entry, now: now) else { return .unavailable }
         if isUsed || !entry.isAlive { continue }
-        finish(entry, .timedOut)
+        finish(entry, reason)
         await remove(.session(hash))
         return .unknown
       }

@@ -12,7 +12,7 @@ extension SessionAuthority {
       switch self {
       case .session(let hash): session.hash == hash
       case .user(let user): session.user == user
-      case .providerSession(let issuer, let sid): session.sid == sid && session.user.issuer == issuer
+      case .providerSession(let issuer, let sid): session.belongs(issuer: issuer, sid: sid)
       }
     }
   }
@@ -39,10 +39,10 @@ extension SessionAuthority {
         entry.session.takeBack(to: now)
         events.changed(.updated(entry.session))
       }
-      guard policy.isOver(entry, at: now), let isUsed = await isUsedElsewhere(entry, now: now) else {
-        continue
-      }
-      if !isUsed { finish(entry, .timedOut) }
+      guard let reason = policy.ending(of: entry, at: now),
+        let isUsed = await isUsedElsewhere(entry, now: now)
+      else { continue }
+      if !isUsed { finish(entry, reason) }
     }
     overlaps = overlaps.filter { $0.value.until > now }
     await sweepNotes(now: now)

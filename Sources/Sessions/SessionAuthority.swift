@@ -188,44 +188,6 @@ public actor SessionAuthority {
     }
   }
 
-  /// Ends a session for good and hands out its last state, for revocation and the provider's sign-out. Nil
-  /// when there was none, or when its state could not be read; it is over in either case.
-  public func end(_ ticket: TicketHash) async -> Session? {
-    let hash = current(ticket, now: clock())
-    var last: Session?
-    if case .entry(let entry) = await find(hash) {
-      last = entry.session
-      finish(entry, .signedOut)
-      await remove(.session(entry.hash))
-      if entry.hash == hash { return last }
-    } else if let entry = entries[hash] {
-      // Out of reach, but its end is no use of it.
-      last = entry.session
-      finish(entry, .signedOut)
-    }
-    await remove(.session(hash))
-    return last
-  }
-
-  /// Ends all sessions of a user, also those that only the store has.
-  public func endAll(of user: UserKey) async {
-    await endAll(.user(user)) { $0.belongs(to: user) }
-  }
-
-  /// Ends all sessions that belong to one session at the provider, also those that only the store has.
-  public func endAll(issuer: String, sid: String) async {
-    await endAll(.providerSession(issuer: issuer, sid: sid)) { entry in
-      let session = entry.session
-      return session.sid == sid && session.user.issuer == issuer
-    }
-  }
-
-  private func endAll(_ removal: Removal, where matches: (SessionEntry) -> Bool) async {
-    for entry in Array(entries.values) where matches(entry) { finish(entry, .revoked) }
-    loads.removeAll()
-    await remove(removal)
-  }
-
   private func newSession(
     _ grant: SignInGrant, hash: TicketHash, now: Timestamp, continuing previous: Session?
   ) -> Session {

@@ -94,6 +94,9 @@ final class SessionEntry {
     }
   }
 
+  /// The session for one look, without keeping it unpacked.
+  var unpacked: Session { box?.session ?? packed.session(hash) }
+
   /// ``Session/createdAt`` and ``Session/lastSeenAt``, without unpacking.
   var times: (created: Timestamp, seen: Timestamp) { (packed.createdAt, packed.lastSeenAt) }
 

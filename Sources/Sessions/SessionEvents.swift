@@ -20,15 +20,21 @@ public enum SessionChange: Sendable {
 }
 
 /// Why a session is over.
-public enum EndReason: Sendable, Hashable {
+public enum EndReason: String, Sendable, Hashable, CaseIterable {
   /// The user signed out here.
-  case signedOut
-  /// All sessions of the user or of the provider's session were ended.
+  case signedOut = "signed_out"
+  /// The provider said so, server to server.
+  case backChannel = "back_channel"
+  /// The provider said so through the user's browser.
+  case frontChannel = "front_channel"
+  /// An operator ended it.
   case revoked
-  /// The idle or the absolute timeout.
-  case timedOut
+  /// Nobody used it for as long as the idle timeout.
+  case timedOut = "idle"
+  /// The absolute timeout.
+  case expired
   /// A refreshed ID token named another user, or another user signed in in this browser.
-  case userChanged
+  case userChanged = "user_changed"
   /// It is not in the store any more: another process ended it.
   case vanished
 }

@@ -61,6 +61,27 @@ public struct TicketHash: Sendable, Hashable, CustomStringConvertible {
     digest = Fingerprint.sha256 { hash in unsafe ticket.withBytes { unsafe hash.update(bufferPointer: $0) } }
   }
 
+  /// All 64 digits in hexadecimal: how operators name a session. ``description`` is how it begins.
+  public var text: String {
+    digest.bytes.map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }.joined()
+  }
+
+  /// From ``text``; nil for all else.
+  public init?(text: String) {
+    let digits = Array(text.utf8)
+    guard digits.count == 64 else { return nil }
+    var bytes: [UInt8] = []
+    for i in stride(from: 0, to: 64, by: 2) {
+      guard let high = ASCII.hexValue(digits[i]), let low = ASCII.hexValue(digits[i + 1]) else { return nil }
+      bytes.append(high << 4 | low)
+    }
+    guard let digest = Bytes32(bytes) else { return nil }
+    self.init(digest: digest)
+  }
+
   /// The first 32 bits in hexadecimal: enough to follow one session through a log, useless for anything else.
   public var description: String {
     let text = String(digest.a >> 32, radix: 16)
