@@ -161,6 +161,12 @@ extension Configuration {
             "will be refused: Microsoft Entra ID has \"on_behalf_of\" instead"))
       }
     }
+    for (index, provider) in providers.all.enumerated()
+    where provider.isEntra && provider.isForManyTenants && provider.allowedTenants.isEmpty {
+      cautions.append(
+        places.problem(
+          providers.place(index) + ".allowed_tenants", "is empty: people of every tenant can sign in"))
+    }
     let checksBefore = consent.requirePreConsent || routes.contains { $0.requirePreConsent == true }
     if !checksBefore, !consent.toolScopes.isEmpty || consent.learnToolScopes {
       cautions.append(
@@ -187,6 +193,11 @@ extension Configuration.OIDC {
   /// Whether the provider is Microsoft Entra ID, as far as the file tells.
   var isEntra: Bool {
     profile == .entra || profile == .auto && issuer.host.hasPrefix("login.microsoftonline.")
+  }
+
+  /// Whether the issuer stands for tenants that it does not name.
+  var isForManyTenants: Bool {
+    ["common", "organizations"].contains(issuer.path.split(separator: "/").first ?? "")
   }
 
   /// Whether the sign-in alone leads to a token for some API: it asks for a scope that OpenID Connect Core

@@ -17,6 +17,7 @@ from stack import Stack
 from support.authority import Authority
 from support.entra import OWN_SCOPE, EntraDouble
 from support.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
+from support.providers import NAMES, Guest, Two, two_config
 from support.server import Background
 from support.upstream import EchoUpstream
 from support.visitor import Visitor
@@ -186,6 +187,28 @@ def shared_entra(binary, background, tmp_path_factory):
     next(starting, None)
     for one in (double, above, other):
         one.stop()
+
+
+# Several providers
+
+@pytest.fixture
+def two(background):
+    both = Two(**{name: FakeProvider(background).start() for name in NAMES})
+    yield both
+    for one in both.all.values():
+        one.stop()
+
+
+@pytest.fixture
+def two_proxy(binary, two, upstream, tmp_path):
+    yield from proxies(binary, two, lambda changes: two_config(two, upstream, changes), tmp_path)
+
+
+@pytest.fixture
+def guest(two_proxy, two):
+    """Makes people of one proxy with two providers."""
+    one = two_proxy()
+    return lambda user="harvey": Guest(one, two, user)
 
 
 # TLS

@@ -238,7 +238,13 @@ class EntraDouble(FakeProvider):
         if family is None or family.revoked:
             return self.refuse(700082)
         scopes = scopes or api_scopes(" ".join(family.scopes))
-        return self.refusal(family, scopes, form) or self.json(self.answer(family, scopes, form.get("claims")))
+        if refusal := self.refusal(family, scopes, form):
+            return refusal
+        answer = self.answer(family, scopes, form.get("claims"))
+        if self.refresh_brings_id_token and "openid" in form.get("scope", "").split():
+            answer["id_token"] = self.id_token(family.user, None, answer["access_token"])
+            self.issued.append(answer["id_token"])
+        return self.json(answer)
 
     def refusal(self, family: EntraFamily, scopes: list[str], form: dict[str, str]) -> Answer | None:
         """What is in the way of a token: consent, a policy, a revoked session."""
