@@ -73,7 +73,7 @@ extension SessionAuthority {
     do {
       hashes = Set(try await stored(selection))
     } catch {
-      events.storeFailed(error)
+      report(error)
       hashes = []
       ended.isComplete = false
     }

@@ -122,6 +122,18 @@ final class WatchedStore: SessionStore {
     try await ask { store throws(StoreError) in try await store.hashes(of: user) }
   }
 
+  func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try await ask { store throws(StoreError) in try await store.hashes(issuer: issuer, sid: sid) }
+  }
+
+  func adopt(_ ring: KeyRing) async throws(StoreError) {
+    try await ask { store throws(StoreError) in try await store.adopt(ring) }
+  }
+
+  func reseal(limit: Int) async throws(StoreError) -> ResealTurn {
+    try await ask { store throws(StoreError) in try await store.reseal(limit: limit) }
+  }
+
   func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
     try await ask { store throws(StoreError) in try await store.touch(uses) }
   }
@@ -134,6 +146,10 @@ final class WatchedStore: SessionStore {
 
   func put(_ record: SingleUseRecord) async throws(StoreError) {
     try await ask { store throws(StoreError) in try await store.put(record) }
+  }
+
+  func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool {
+    try await ask { store throws(StoreError) in try await store.claim(record, now: now) }
   }
 
   func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp) async throws(StoreError)
