@@ -15,6 +15,7 @@ public final class TLSClientContext: Sendable {
 
   public let caFile: String?
   public let identity: TLSIdentityFiles?
+  private let speaksHTTP: Bool
   private let state: Locked<State>
 
   /// Reads the files. Blocks.
@@ -22,11 +23,15 @@ public final class TLSClientContext: Sendable {
   /// - Parameters:
   ///   - caFile: PEM certificates to trust instead of the system's; nil: the system's store.
   ///   - identity: what is presented to a server that asks for a certificate (RFC 8446 §4.3.2); nil: nothing.
+  ///   - speaksHTTP: servers are told that HTTP/1.1 will be spoken (ALPN, RFC 7301); false: nothing is said, for other protocols.
   /// - Throws: a file cannot be read, is no PEM, or the key is encrypted or not the certificate's.
-  public init(caFile: String? = nil, identity: TLSIdentityFiles? = nil) throws(ReactorError) {
+  public init(
+    caFile: String? = nil, identity: TLSIdentityFiles? = nil, speaksHTTP: Bool = true
+  ) throws(ReactorError) {
+    self.speaksHTTP = speaksHTTP
     self.caFile = caFile
     self.identity = identity
-    let made = try Self.make(caFile, identity)
+    let made = try Self.make(caFile, identity, speaksHTTP)
     state = Locked(State(context: made, facts: Self.facts(made, identity)))
   }
 
@@ -38,7 +43,7 @@ public final class TLSClientContext: Sendable {
   ///
   /// - Throws: as `init` does.
   public func reload() throws(ReactorError) {
-    let made = try Self.make(caFile, identity)
+    let made = try Self.make(caFile, identity, speaksHTTP)
     let facts = Self.facts(made, identity)
     state.withLock { state in
       // A resumed session would go on with the trust, and as the client, of before.
@@ -49,13 +54,13 @@ public final class TLSClientContext: Sendable {
   /// What a new connection is made with.
   var context: TLSContext { state.withLock { $0.context } }
 
-  private static func make(_ caFile: String?, _ identity: TLSIdentityFiles?) throws(ReactorError)
-    -> TLSContext
-  {
+  private static func make(
+    _ caFile: String?, _ identity: TLSIdentityFiles?, _ speaksHTTP: Bool
+  ) throws(ReactorError) -> TLSContext {
     let context = try TLSContext(.client, minimum: TLS1_2_VERSION)
     unsafe coatcheck_set_client_options(context.pointer)
     unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
-    unsafe coatcheck_offer_http11(context.pointer)
+    if speaksHTTP { unsafe coatcheck_offer_http11(context.pointer) }
     ERR_clear_error()
     if let caFile {
       if unsafe SSL_CTX_load_verify_locations(context.pointer, caFile, nil) != 1 {

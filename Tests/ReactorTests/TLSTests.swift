@@ -23,6 +23,24 @@ import Testing
     }
   }
 
+  @Test(arguments: [true, false])
+  func `a client names HTTP/1.1 only when that is what it will speak`(_ speaksHTTP: Bool) async throws {
+    try await onNewLoop { loop in
+      let (a, b) = socketPair()
+      let context = try TLSClientContext(caFile: Certificates.file("ca.pem"), speaksHTTP: speaksHTTP)
+      let session = try #require(TLSSession(client: context, descriptor: b, host: "upstream.test"))
+      let server = End(Stream(loop: loop, descriptor: a, peer: nowhere, tls: nil))
+      let client = End(Stream(loop: loop, descriptor: b, peer: nowhere, tls: session))
+      #expect(client.stream.handshake() == .wouldBlock)
+      var hello = Buffer()
+      _ = await server.read(into: &hello)
+      #expect(hello.find("upstream.test", in: 0..<hello.count) != nil)
+      #expect((hello.find("http/1.1", in: 0..<hello.count) != nil) == speaksHTTP)
+      server.stream.close()
+      client.stream.close()
+    }
+  }
+
   @Test func `a connection cut without close_notify is a failure after the bytes that came`() async throws {
     try await onNewLoop { loop in
       let (server, client) = try tlsPair(loop, serving("upstream"), trusting(), host: "upstream.test")
