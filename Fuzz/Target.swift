@@ -19,7 +19,7 @@ struct Target: Sendable {
   static let all: [Target] = [
     requestHead, requestStream, responseHead, upstreamRequest, chunked, eventStream, contentCoding, cookies,
     paths,
-    challenge, json, message, consent, idToken, providerDocuments, configuration, records, text,
+    challenge, json, message, consent, idToken, providerDocuments, configuration, records, text, redis,
   ]
 }
 
