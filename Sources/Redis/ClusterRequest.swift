@@ -100,6 +100,7 @@ final class ClusterRequest {
           failure = error
           // The node may be gone.
           cluster.read { _ in }
+        case .refused(let error): failure = error
         case .unsent(let error):
           for index in indices { again(index, error) }
           mustRead = true

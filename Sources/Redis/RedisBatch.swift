@@ -6,6 +6,8 @@ enum RedisOutcome {
   case answers([RedisValue])
   /// No byte of them left: they may be sent elsewhere.
   case unsent(RedisError)
+  /// No byte of them left, since too much waits already; nothing is wrong with the server.
+  case refused(RedisError)
   /// They may or may not have been carried out.
   case unknown(RedisError)
 }

@@ -21,6 +21,7 @@ final class RedisClientState {
       case .cluster: RedisCluster(parts)
       }
     subscription.masters = { [weak topology] completion in topology?.masters(completion) }
+    subscription.doubt = { [weak topology] in topology?.doubt($0) }
     self.subscription = subscription
     self.topology = topology
   }

@@ -39,6 +39,8 @@ final class RedisCluster: RedisTopology {
     map.masters.contains(endpoint) ? reach(endpoint) : nil
   }
 
+  func doubt(_ endpoint: RedisEndpoint) { read { _ in } }
+
   func close(_ error: RedisError) {
     closure = error
     for node in nodes.values { node.close(error) }
@@ -104,7 +106,7 @@ final class RedisCluster: RedisTopology {
         guard let self else { return }
         let rest = candidates.dropFirst()
         switch outcome {
-        case .unsent(let error), .unknown(let error): ask(rest, error)
+        case .unsent(let error), .refused(let error), .unknown(let error): ask(rest, error)
         case .answers(let answers):
           guard let answer = answers.first, let map = ClusterMap(answer, by: endpoint) else {
             let kind = answers.first?.kind ?? "nothing"

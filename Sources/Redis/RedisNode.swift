@@ -33,7 +33,7 @@ final class RedisNode {
   func submit(_ batch: RedisBatch) {
     if let refusal { return batch.finish(.unsent(refusal)) }
     guard pending < parts.settings.maxWaiting else {
-      return batch.finish(.unsent(.unavailable("\(endpoint): too many commands wait")))
+      return batch.finish(.refused(.unavailable("\(endpoint): too many commands wait")))
     }
     pending += batch.count
     guard let pipeline = pipelines.min(by: { $0.load < $1.load }) else {
@@ -115,6 +115,8 @@ final class RedisNode {
 
   private func lost(_ pipeline: RedisPipeline, _ loss: RedisPipeline.Loss) {
     pipelines.removeAll { $0 === pipeline }
+    // Others that nobody heard from meanwhile may be as dead: their next commands need not wait to learn it.
+    if loss.isTimeout { for idle in pipelines where idle.load == 0 { idle.close(loss.error) } }
     for batch in loss.unknown { finish(batch, .unknown(loss.error)) }
     for batch in loss.unsent {
       batch.tries += 1

@@ -17,6 +17,8 @@ final class RedisPipeline: LoopTimerOwner {
   /// Batches that the loss of the connection left without all their answers.
   struct Loss {
     var error: RedisError
+    /// The server was silent for too long.
+    var isTimeout: Bool
     var unsent: [RedisBatch]
     var unknown: [RedisBatch]
   }
@@ -32,6 +34,7 @@ final class RedisPipeline: LoopTimerOwner {
   private var first = 0
   /// Answers that are awaited.
   private(set) var load = 0
+  private var hasTimedOut = false
 
   init(
     _ link: RedisLink, _ loop: EventLoop, timeout: Duration,
@@ -78,12 +81,13 @@ final class RedisPipeline: LoopTimerOwner {
   }
 
   func timerFired(_ tag: UInt8) {
+    hasTimedOut = true
     link.end(.unavailable("\(link.endpoint) did not answer in time"))
   }
 
   private func ended(_ error: RedisError) {
     timer.disarm()
-    var loss = Loss(error: error, unsent: [], unknown: [])
+    var loss = Loss(error: error, isTimeout: hasTimedOut, unsent: [], unknown: [])
     for waiting in queue[first...] {
       if waiting.start >= link.writtenBytes {
         loss.unsent.append(waiting.batch)

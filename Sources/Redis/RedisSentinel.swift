@@ -68,6 +68,7 @@ final class RedisSentinel: RedisTopology, LoopTimerOwner {
             case .unsent:
               doubt(node)
               if !isAgain { return send(commands, isAgain: true, completion) }
+            case .refused: break
             }
             completion(outcome.result)
           })
@@ -80,6 +81,10 @@ final class RedisSentinel: RedisTopology, LoopTimerOwner {
   }
 
   func node(at endpoint: RedisEndpoint) -> RedisNode? { master?.endpoint == endpoint ? master : nil }
+
+  func doubt(_ endpoint: RedisEndpoint) {
+    if endpoint == master?.endpoint { isSure = false }
+  }
 
   func close(_ error: RedisError) {
     closure = error
@@ -99,7 +104,7 @@ final class RedisSentinel: RedisTopology, LoopTimerOwner {
       if watcher == nil, mayLook, backOff.refusal(parts.loop.now) == nil { look() }
       return found(.success(master))
     }
-    if let refusal = backOff.refusal(parts.loop.now), !isLooking { return found(.failure(refusal)) }
+    if let refusal = backOff.refusal(parts.loop.now), !isLooking { return found(lastKnown(refusal)) }
     guard waiting.count < parts.settings.maxWaiting else {
       return found(.failure(.unavailable("too many commands wait for the master \(name)")))
     }
@@ -185,7 +190,17 @@ final class RedisSentinel: RedisTopology, LoopTimerOwner {
     }
     let waiting = waiting
     self.waiting = []
-    for found in waiting { found(result) }
+    for found in waiting {
+      switch result {
+      case .success: found(result)
+      case .failure(let error): found(lastKnown(error))
+      }
+    }
+  }
+
+  /// While no sentinel answers, the master that they named last: it may well be there, and serves no new connection if it is none.
+  private func lastKnown(_ error: RedisError) -> Result<RedisNode, RedisError> {
+    if let master, closure == nil { .success(master) } else { .failure(error) }
   }
 
   private func adopt(_ endpoint: RedisEndpoint) -> RedisNode {

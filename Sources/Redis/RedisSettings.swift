@@ -15,7 +15,8 @@ public struct RedisSettings: Sendable {
 
   public var mode: Mode
   public var nodes: [RedisEndpoint]
-  /// How TLS is spoken with every server, sentinels included; nil: plain.
+  /// How TLS is spoken with every server, sentinels included; nil: plain. One that does not
+  /// speak HTTP: see ``TLSClientContext``.
   public var tls: TLSClientContext?
   /// User of the server's access list; nil: the default user.
   public var username: String?

@@ -34,6 +34,8 @@ final class RedisSubscription: LoopTimerOwner {
   private let parts: RedisParts
   /// Asks for servers to choose from.
   var masters: (@escaping (Result<[RedisEndpoint], RedisError>) -> Void) -> Void = { _ in }
+  /// Told of servers that were lost or not reached.
+  var doubt: (RedisEndpoint) -> Void = { _ in }
   private let timer: LoopTimer
   private var channels: [[UInt8]: Channel] = [:]
   private var state = State.idle
@@ -99,7 +101,9 @@ final class RedisSubscription: LoopTimerOwner {
     let handshake = RedisHandshake(parts, endpoint, parts.identity()) { [weak self] result in
       switch result {
       case .success(let link): self?.opened(link)
-      case .failure(let error): self?.failed(error)
+      case .failure(let error):
+        self?.failed(error)
+        self?.doubt(endpoint)
       }
     }
     state = .dialing(handshake)
@@ -109,7 +113,7 @@ final class RedisSubscription: LoopTimerOwner {
     state = .open(link)
     isAsking = false
     link.received = { [weak self] in self?.received($0) }
-    link.ended = { [weak self] in self?.ended($0) }
+    link.ended = { [weak self, endpoint = link.endpoint] in self?.ended($0, endpoint) }
     for channel in channels.keys { subscribe(channel, link) }
     timer.arm(after: parts.settings.commandTimeout)
     isAsking = true
@@ -127,8 +131,9 @@ final class RedisSubscription: LoopTimerOwner {
     timer.arm(after: pause)
   }
 
-  private func ended(_ error: RedisError) {
+  private func ended(_ error: RedisError, _ endpoint: RedisEndpoint) {
     failed(error)
+    doubt(endpoint)
     tellLost()
   }
 

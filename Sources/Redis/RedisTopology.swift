@@ -7,6 +7,8 @@ protocol RedisTopology: AnyObject {
   func masters(_ completion: @escaping (Result<[RedisEndpoint], RedisError>) -> Void)
   /// One of the masters; nil when it is none any more.
   func node(at endpoint: RedisEndpoint) -> RedisNode?
+  /// A server could not be reached, or was lost: it may not be what it was.
+  func doubt(_ endpoint: RedisEndpoint)
   /// Closes all connections.
   func close(_ error: RedisError)
 }
@@ -32,6 +34,8 @@ final class RedisSingle: RedisTopology {
 
   func node(at endpoint: RedisEndpoint) -> RedisNode? { endpoint == only.endpoint ? only : nil }
 
+  func doubt(_ endpoint: RedisEndpoint) {}
+
   func close(_ error: RedisError) { only.close(error) }
 }
 
@@ -40,7 +44,7 @@ extension RedisOutcome {
   var result: Result<[RedisValue], RedisError> {
     switch self {
     case .answers(let answers): .success(answers)
-    case .unsent(let error), .unknown(let error): .failure(error)
+    case .unsent(let error), .refused(let error), .unknown(let error): .failure(error)
     }
   }
 }

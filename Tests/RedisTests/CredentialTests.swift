@@ -67,7 +67,7 @@ import Testing
     let files = try TestAuthority()
     let server = try RedisServer(tls: (files.authority, files.certificate, files.key))
     var settings = RedisSettings(nodes: [RedisEndpoint(host: "127.0.0.1", port: server.tlsPort)])
-    settings.tls = try TLSClientContext(caFile: files.authority)
+    settings.tls = try TLSClientContext(caFile: files.authority, speaksHTTP: false)
     let large = String(repeating: "0123456789abcdef", count: 20_000)
     try await Rig.with(settings) { (rig: Rig) async throws in
       #expect(try await rig.send("SET", "a", large) == .text("OK"))
@@ -79,7 +79,7 @@ import Testing
       try await rig.until { heard.all == [.connected, .text(large)] }
     }
     let stranger = try TestAuthority()
-    settings.tls = try TLSClientContext(caFile: stranger.authority)
+    settings.tls = try TLSClientContext(caFile: stranger.authority, speaksHTTP: false)
     try await Rig.with(settings) { (rig: Rig) async throws in
       #expect("\(await rig.failure("GET", "a") as Any)".contains("certificate"))
     }
@@ -94,13 +94,14 @@ import Testing
     let server = try RedisServer(
       ["--tls-auth-clients", "yes"], tls: (files.authority, files.certificate, files.key))
     var settings = RedisSettings(nodes: [RedisEndpoint(host: "127.0.0.1", port: server.tlsPort)])
-    settings.tls = try TLSClientContext(caFile: files.authority)
+    settings.tls = try TLSClientContext(caFile: files.authority, speaksHTTP: false)
     try await Rig.with(settings) { (rig: Rig) async throws in
       #expect(await rig.failure("GET", "a") != nil)
     }
     settings.tls = try TLSClientContext(
       caFile: files.authority,
-      identity: TLSIdentityFiles(certificateFile: files.certificate, privateKeyFile: files.key))
+      identity: TLSIdentityFiles(certificateFile: files.certificate, privateKeyFile: files.key),
+      speaksHTTP: false)
     try await Rig.with(settings) { (rig: Rig) async throws in
       #expect(try await rig.send("GET", "a") == .null)
     }
