@@ -7,7 +7,8 @@ internal import Wire
 
 /// Talks to everything the configuration names and tells what would go wrong, before anybody else finds out.
 ///
-/// Nothing is changed anywhere: one discovery request, one empty request to the token endpoint, one GET for each upstream.
+/// Nothing is changed anywhere: one discovery request, one empty request to the token endpoint, one GET for each upstream, and a look
+/// into Redis.
 public struct OnlineCheck: Sendable {
   public enum Level: String, Sendable { case ok, warning, error }
 
@@ -24,7 +25,7 @@ public struct OnlineCheck: Sendable {
     }
   }
 
-  private let configuration: Configuration
+  let configuration: Configuration
 
   public init(configuration: Configuration) { self.configuration = configuration }
 
@@ -52,6 +53,7 @@ public struct OnlineCheck: Sendable {
         findings.append(Finding(level: .error, subject: "routes[\(index)]", text: "\(error)"))
       }
     }
+    if let redis = configuration.session.store.redis { findings += await store(redis, loop, blocking) }
     await loop.stop()
     return findings
   }

@@ -85,8 +85,12 @@ extension Gateway {
 
   /// Opens the store; makes the sealing key at the first start. The same key seals what clients are given to bring back; without a
   /// store on disk that is good for this run only.
-  func openStore() async throws(StartError) -> (any SessionStore, Sealer) {
+  func openStore(_ tls: TLSParts) async throws(StartError) -> (any SessionStore, Sealer) {
     let configured = configuration.session.store
+    if let redis = configured.redis {
+      let sealer = try makeSealer(ownKeyFile: "", databaseExists: true)
+      return (try await openRedis(redis, tls.store, sealer), sealer)
+    }
     guard let path = configured.file(environment: environment),
       let keyFile = configured.keyFile(environment: environment)
     else { return (MemorySessionStore(), Sealer(current: SealingKey.make())) }

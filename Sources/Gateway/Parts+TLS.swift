@@ -26,11 +26,16 @@ struct TLSParts: Sendable {
   /// In the order of the configuration; none is shared, nor are its sessions to resume.
   var providers: [TLSClientContext]
   var upstreams: [Trust: TLSClientContext] = [:]
+  /// For the session store; nil: it needs none.
+  var store: TLSClientContext?
+
+  /// All that meet others as clients.
+  var clients: [TLSClientContext] { providers + upstreams.values + [store].compactMap { $0 } }
 
   /// Of every certificate in use, a file once.
   var facts: [TLSCertificateFacts] {
     var seen: Set<String> = []
-    return ((front?.facts ?? []) + (providers + upstreams.values).compactMap(\.facts))
+    return ((front?.facts ?? []) + clients.compactMap(\.facts))
       .filter { seen.insert($0.file).inserted }.sorted { $0.file < $1.file }
   }
 }
@@ -48,6 +53,11 @@ extension Gateway {
         tls.upstreams[trust] = try TLSClientContext(caFile: trust.caFile, identity: trust.identity)
       } catch {
         throw StartError(description: "routes[\(index)]: \(error)")
+      }
+    }
+    if let redis = configuration.session.store.redis {
+      do { tls.store = try RedisParts.tls(redis) } catch {
+        throw StartError(description: "session.store.redis: \(error)")
       }
     }
     return tls
@@ -99,7 +109,7 @@ extension Gateway {
   func makeCertificateWatch(
     _ tls: TLSParts, _ log: EventLog, _ counters: Locked<ControlMetrics>
   ) -> CertificateWatch {
-    let clients = tls.providers + tls.upstreams.values
+    let clients = tls.clients
     let all = identities + clients.compactMap(\.identity)
     let files =
       all.flatMap { [$0.certificateFile, $0.privateKeyFile] + [$0.ocspResponseFile].compactMap { $0 } }

@@ -55,7 +55,7 @@ extension Gateway {
       attemptLifetime: SignInAttempt.lifetime)
     let settings = try providerSettings()
     let tls = try makeTLS(settings)
-    let (opened, sealer) = try await openStore()
+    let (opened, sealer) = try await openStore(tls)
     // What is known to be down is not waited for.
     let store = SessionAuthority.watched(opened)
     let providers = makeProviders(settings, tls, slots: slots, routes: routes, cookies: cookies, store: store)

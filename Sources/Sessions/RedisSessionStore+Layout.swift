@@ -1,5 +1,5 @@
 internal import Basics
-internal import Redis
+public import Redis
 
 /// Versions of what is kept in Redis. A store may be used by programs of two releases at a time while they are replaced one by one.
 struct RedisLayout: Sendable {
@@ -25,22 +25,10 @@ extension RedisSessionStore {
   func prepare(_ layout: RedisLayout) async throws(StoreError) {
     let check = sealer.seal(Self.checkText, for: .keyCheck)
     // Several may start at the same time: one makes it, and all go on with what it made.
-    let found =
-      try await run(
-        Self.make, keys.meta,
-        [.init(decimal: layout.version), .init(decimal: layout.oldest), check, noteBackstop]
-      ).array ?? []
-    guard found.count == 3, let version = found[0].text.flatMap({ Int($0) }),
-      let oldest = found[1].text.flatMap({ Int($0) }), version > 0,
-      let stored = found[2].bytes
-    else { throw .corrupt("the keys under \(settings.prefix) are those of something else") }
-    guard oldest <= layout.version else {
-      throw .corrupt(
-        """
-        the sessions in Redis have layout \(version) and need a program that knows layout \(oldest), this one knows \
-        \(layout.version): start the newer release, or choose another key prefix
-        """)
-    }
+    let found = try await run(
+      Self.make, keys.meta,
+      [.init(decimal: layout.version), .init(decimal: layout.oldest), check, noteBackstop])
+    let (version, stored) = try Self.judge(found, layout, prefix: settings.prefix)
     try await checkKey(stored, sealer)
     for version in version..<max(version, layout.version) {
       let step = layout.steps[version - 1]
@@ -49,6 +37,44 @@ extension RedisSessionStore {
         Self.advance, keys.meta,
         [.init(decimal: version), .init(decimal: version + 1), .init(decimal: step.oldest)])
     }
+  }
+
+  /// Looks whether a store could be opened, and changes nothing.
+  /// - Returns: whether there are sessions of ours already, and how Redis makes room when it has none left: all that is not
+  ///   `noeviction` ends sessions.
+  /// - Throws: as ``open(client:settings:sealer:)`` does.
+  public static func look(client: RedisClient, settings: RedisStoreSettings, sealer: Sealer)
+    async throws(StoreError) -> (isThere: Bool, eviction: String?)
+  {
+    let store = RedisSessionStore(client: client, settings: settings, sealer: sealer)
+    let fields = ["version", "oldest", "key-check"].map { Array($0.utf8) }
+    let found = try await store.send(RedisCommand("HMGET", key: store.keys.meta, fields))
+    let isThere = found.array?.contains { $0 != .null } ?? true
+    if isThere {
+      let (_, stored) = try judge(found, .current, prefix: settings.prefix)
+      do { _ = try sealer.open(stored, for: .keyCheck) } catch { throw .sealed(error) }
+    }
+    // Not everybody may ask for it.
+    let info = try? await store.send(RedisCommand("INFO", [Array("memory".utf8)])).text
+    let line = info?.split(whereSeparator: \.isNewline).first { $0.hasPrefix("maxmemory_policy:") }
+    return (isThere, line.map { String($0.drop { $0 != ":" }.dropFirst()) })
+  }
+
+  /// Version and check of the keys of what is there, if this program may use it.
+  private static func judge(_ found: RedisValue, _ layout: RedisLayout, prefix: String) throws(StoreError)
+    -> (version: Int, check: [UInt8])
+  {
+    guard let fields = found.array, fields.count == 3, let version = fields[0].text.flatMap({ Int($0) }),
+      let oldest = fields[1].text.flatMap({ Int($0) }), version > 0, let check = fields[2].bytes
+    else { throw .corrupt("the keys under \(prefix) are those of something else") }
+    guard oldest <= layout.version else {
+      throw .corrupt(
+        """
+        the sessions in Redis have layout \(version) and need a program that knows layout \(oldest), this one knows \
+        \(layout.version): start the newer release, or choose another key prefix
+        """)
+    }
+    return (version, check)
   }
 
   /// A known value tells whether the keys fit. It is sealed again under the current key, so that a key that is in use cannot be left

@@ -7,6 +7,10 @@ extension RedisSessionStore {
     try await hashes(in: keys.sessions(ofUser: user.digest))
   }
 
+  public func hashes(issuer: String, sid: String) async throws(StoreError) -> [TicketHash] {
+    try await hashes(in: keys.sessions(ofSID: UserKey.sidDigest(issuer: issuer, sid: sid)))
+  }
+
   public func deleteAll(of user: UserKey) async throws(StoreError) -> [TicketHash] {
     try await deleteAll(in: keys.sessions(ofUser: user.digest))
   }

@@ -4,7 +4,14 @@ internal import Synchronization
 
 // Records: kept until they are taken once. All of one kind are in one slot, so that their number has a bound.
 extension RedisSessionStore {
-  public func put(_ record: SingleUseRecord) async throws(StoreError) {
+  public func put(_ record: SingleUseRecord) async throws(StoreError) { _ = try await put(record, unlessAt: nil) }
+
+  public func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool {
+    try await put(record, unlessAt: now)
+  }
+
+  /// - Parameter time: a record that has not expired then stays, and false is given; nil: it makes room.
+  private func put(_ record: SingleUseRecord, unlessAt time: Timestamp?) async throws(StoreError) -> Bool {
     // Entered before the first one is kept: none is ever missed by a sweep.
     if !state.withLock({ $0.kinds.contains(record.kind) }) {
       let name = Array(record.kind.name.utf8)
@@ -16,15 +23,15 @@ extension RedisSessionStore {
     }
     let place = SealPlace.record(record.kind, record.key, record.owner?.digest, record.expiresAt)
     let life = min(max(record.expiresAt - now, .zero), settings.lifetime) + Self.grace
-    _ = try await run(
+    let answer = try await run(
       RedisRecordScripts.put, keys.records(record.kind),
       [
         record.key.digest.bytes, RecordWriter.bytes(record.expiresAt), .init(decimal: record.expiresAt),
         record.owner?.digest.bytes ?? [], sealer.seal(record.payload, for: place),
-        .init(decimal: life.milliseconds),
-        .init(decimal: settings.maxRecordsPerKind),
-        .init(decimal: record.perOwner.map { max(1, $0) } ?? 0),
+        .init(decimal: life.milliseconds), .init(decimal: settings.maxRecordsPerKind),
+        .init(decimal: record.perOwner.map { max(1, $0) } ?? 0), time.map { .init(decimal: $0) } ?? [],
       ])
+    return answer.integer == 1
   }
 
   public func take(_ kind: RecordKind, _ key: TicketHash, owner: UserKey?, now: Timestamp)
@@ -112,12 +119,14 @@ enum RedisRecordScripts {
     end
     """
 
-  /// key, end, the same as a number, owner or nothing, sealed, ttl, most of the kind, most of the owner or 0.
+  /// key, end, the same as a number, owner or nothing, sealed, ttl, most of the kind, most of the owner or 0, time at which it must not be
+  /// there or nothing → 1; 0: it is there.
   static let put = RedisScript(
     common + """
 
       local r=B..'r:'..ARGV[1]
       local v=redis.call('GETRANGE',r,0,48)
+      if ARGV[9]~='' and #v>16 and struct.unpack('>i8',v)>tonumber(ARGV[9]) then return 0 end
       if #v>16 then drop(string.sub(v,9,16)..ARGV[1]) end
       local most=tonumber(ARGV[7])
       if redis.call('ZCARD',B..'i')>=most then

@@ -74,7 +74,7 @@ public final class RedisSessionStore: SessionStore {
     return store
   }
 
-  private init(client: RedisClient, settings: RedisStoreSettings, sealer: Sealer) {
+  init(client: RedisClient, settings: RedisStoreSettings, sealer: Sealer) {
     self.client = client
     self.settings = settings
     self.sealer = sealer

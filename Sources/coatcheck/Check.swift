@@ -10,13 +10,13 @@ struct Check: AsyncParsableCommand {
     abstract: "Validate the configuration.",
     discussion: """
       Without --online only the file itself is judged; files it names are looked for and missing ones are told. With --online \
-      the provider and the upstreams are talked to as well.
+      the provider, the upstreams and Redis are talked to as well.
       """)
 
   @Argument(help: "The configuration file.")
   var file: String
 
-  @Flag(help: "Also talk: discovery, token endpoint, clock, upstreams.")
+  @Flag(help: "Also talk: discovery, token endpoint, clock, upstreams, Redis.")
   var online = false
 
   func run() async throws {
