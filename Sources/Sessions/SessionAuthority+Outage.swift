@@ -72,9 +72,11 @@ extension SessionAuthority {
   /// The store answers again: what waited is carried out, and what is in memory is compared with it, before
   /// anybody uses it.
   private func recovered(wasDown: Bool) async -> Bool {
-    guard wasDown || isOutOfReach else { return true }
     await retryRemovals()
-    guard await reconcile() else { return false }
+    // A single failure kept nobody from hearing what the others did.
+    if wasDown || isOutOfReach {
+      guard await reconcile() else { return false }
+    }
     await saveUnsaved()
     if isOutOfReach {
       isOutOfReach = false

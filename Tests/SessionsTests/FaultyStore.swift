@@ -8,14 +8,32 @@ final class FaultyStore: SessionStore {
     case none
     /// Every operation fails.
     case down
+    /// Sessions cannot be saved.
+    case readOnly
   }
 
   let inner: any SessionStore
   var isShared: Bool { inner.isShared }
   let log = Journal<String>()
   private let state = Mutex<(fault: Fault, loadGate: Gate?, saveGate: Gate?)>((.none, nil, nil))
+  private let ear = Ear()
   let loads = Tally()
   let saves = Tally()
+
+  /// Where notices arrive.
+  private final class Ear: Sendable {
+    struct State {
+      var listener: (@Sendable (StoreNotice) -> Void)?
+      var isDeaf = false
+    }
+
+    let state = Mutex(State())
+
+    func hear(_ notice: StoreNotice) { state.withLock { $0.isDeaf ? nil : $0.listener }?(notice) }
+  }
+
+  /// How often this was asked.
+  func asked(_ operation: String) -> Int { log.items.count { $0.hasPrefix(operation) } }
 
   init(_ inner: any SessionStore = MemorySessionStore()) { self.inner = inner }
 
@@ -25,7 +43,11 @@ final class FaultyStore: SessionStore {
 
   private func pass(_ operation: String) throws(StoreError) {
     log.note(operation)
-    if case .down = state.withLock({ $0.fault }) { throw .unavailable("disk I/O error") }
+    let fault = state.withLock { $0.fault }
+    if fault == .down || fault == .readOnly && (operation.hasPrefix("save") || operation.hasPrefix("insert"))
+    {
+      throw .unavailable("disk I/O error")
+    }
   }
 
   func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
@@ -82,7 +104,19 @@ final class FaultyStore: SessionStore {
     try pass("publish")
     try await inner.publish(message)
   }
-  func listen(_ listener: @escaping @Sendable (StoreNotice) -> Void) async { await inner.listen(listener) }
+  func listen(_ listener: @escaping @Sendable (StoreNotice) -> Void) async {
+    ear.state.withLock { $0.listener = listener }
+    await inner.listen { [ear] notice in ear.hear(notice) }
+  }
+
+  /// Loses what others tell, and says so, until it does not.
+  func setDeaf(_ isDeaf: Bool) {
+    let listener = ear.state.withLock { ear in
+      ear.isDeaf = isDeaf
+      return ear.listener
+    }
+    listener?(isDeaf ? .interrupted : .resumed)
+  }
   func delete(_ hash: TicketHash) async throws(StoreError) {
     try pass("delete")
     try await inner.delete(hash)
