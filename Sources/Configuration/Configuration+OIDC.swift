@@ -66,6 +66,19 @@ extension Configuration {
       public var value: String
     }
 
+    /// What it takes to sign out by the front channel.
+    public var frontChannelLogout = FrontChannelLogout.sid
+
+    /// Ways to sign out by the front channel (OpenID Connect Front-Channel Logout 1.0).
+    public enum FrontChannelLogout: String, Sendable, CaseIterable {
+      /// `iss` and `sid` name the sessions.
+      case sid
+      /// The session's cookie has to come along.
+      case cookie
+      /// There is none.
+      case off
+    }
+
     /// Client authentication (OpenID Connect Core 1.0 §9).
     public enum AuthMethod: String, Sendable, CaseIterable {
       case clientSecretBasic = "client_secret_basic"

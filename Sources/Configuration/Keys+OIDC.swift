@@ -147,7 +147,15 @@ extension Configuration.OIDC {
           },
           """
           Where the provider sends the browser after sign-out. The full URL must be registered with the \
-          provider.
+          provider. At `/`, where no route serves it, the page stands that says so.
+          """
+        ),
+        make.value(
+          "front_channel_logout", \.frontChannelLogout, .word,
+          """
+          What `/auth/frontchannel-logout` goes by when the provider opens it in a frame. `sid`: by `iss` and `sid` of \
+          its address, because browsers do not send the ticket there. `cookie`: the session's own ticket has to come \
+          along. `off`: the address does not exist.
           """
         ),
         make.value(

@@ -70,6 +70,8 @@ final class Call {
   var session: SessionCache.Entry?
   /// The session that the request runs under: another one than at its beginning after a step-up.
   var owner: TicketHash?
+  /// That session ended while the request was under way.
+  var isOwnerGone = false
   /// The token the upstream request went out with.
   var credential: SessionSnapshot.Credential?
   /// The request was sent again with a refreshed token already.
@@ -160,6 +162,7 @@ final class Call {
     isModern = false
     session = nil
     owner = nil
+    isOwnerGone = false
     credential = nil
     hasReplayed = false
     hasFollowed = false

@@ -145,6 +145,15 @@ struct CredentialSlots: Sendable {
     return UserKey(issuer: claims.issuer, subject: claims.subject)
   }
 
+  /// Whom a logout token names; nil where it does not say it in the way in which users are known here.
+  func user(of claims: LogoutTokenClaims) -> UserKey? {
+    if scopeNamesResource {
+      guard let tenant = claims.tid, let object = claims.oid else { return nil }
+      return UserKey(issuer: claims.issuer, tenant: tenant, objectID: object)
+    }
+    return claims.subject.map { UserKey(issuer: claims.issuer, subject: $0) }
+  }
+
   /// What a finished walk brings to the session.
   ///
   /// What was granted stays granted: the scopes are those that the token answer names, together with the ones of before. When the

@@ -40,6 +40,11 @@ extension DataLoop {
   /// A page that navigates is taken to where the way goes on. On an MCP route only what the browser itself declared a navigation
   /// counts: an MCP client must never meet a redirect.
   private func navigationTarget(of denial: Denial, _ x: Exchange, _ call: Call) -> String? {
+    if case .noRoute = denial, navigates(call), x.requestBytes.equals(x.request.path, "/") {
+      // The provider sends people here after sign-out, and brings back the `state` it was given.
+      let query = x.request.query.map { PercentEncoding.parseQuery(x.requestBytes.string($0)) } ?? []
+      return query.contains { $0.0 == "state" } ? ControlPlane.signedOutPage : "/auth/"
+    }
     guard case .loginRequired = denial else { return nil }
     return navigates(call) ? loginURL(x, call, isAbsolute: false) : nil
   }

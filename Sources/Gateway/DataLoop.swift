@@ -25,6 +25,9 @@ final class DataLoop {
   var held: [UInt64: HeldCall] = [:]
   /// MCP sessions' own streams, by request id.
   var sessionStreams: [UInt64: Exchange] = [:]
+  /// Event streams of sessions, by request id, and when the first of their sessions may be over.
+  var watchedStreams: [UInt64: WatchedStream] = [:]
+  var nextStreamCheck = Timestamp(milliseconds: .max)
 
   private var nextRequestID: UInt64
   private var flushTimer: LoopTimer?
@@ -45,6 +48,7 @@ final class DataLoop {
       self.accessLog.flush()
       self.giveUpWaiting()
       self.endHolds()
+      self.checkStreams(now: Timestamp.now())
       self.flushTimer?.arm(after: .milliseconds(250))
     }
     flushTimer?.arm(after: .milliseconds(250))
@@ -81,20 +85,6 @@ final class DataLoop {
   /// A session changed: new tokens, other user state.
   func sessionChanged(_ snapshot: SessionSnapshot) { sessions.update(snapshot) }
 
-  /// A session ended: its tickets are worth nothing here from now on, and its open streams end.
-  func sessionEnded(_ hash: TicketHash) {
-    sessions.end(hash, now: Timestamp.now())
-    endHolds(with: .loginRequired) { $0.owner == hash }
-    // Held calls that had begun to go on have a stream, and their clients wait for an answer in it.
-    for (id, entry) in waiting where entry.exchange.isLocalStream {
-      guard let call = entry.exchange.context as? Call, call.owner == hash, call.requestID == id else {
-        continue
-      }
-      resume(id, .deny(.loginRequired))
-    }
-    server?.endStreams { exchange in (exchange.context as? Call)?.owner == hash }
-  }
-
   /// A session has a new id. What runs goes on under it, and ends with it; the old ticket is asked for anew.
   func sessionReplaced(_ old: TicketHash, by new: TicketHash) {
     sessions.end(old, now: Timestamp.now())
@@ -108,19 +98,6 @@ final class DataLoop {
 
   /// Any session may have changed.
   func allSessionsStale() { sessions.removeAll() }
-
-  /// Every session is over: none of those here is worth anything from now on, and their open streams end.
-  func allSessionsEnded() {
-    for hash in sessions.hashes { sessions.end(hash, now: Timestamp.now()) }
-    endHolds(with: .loginRequired) { $0.owner != nil }
-    for (id, entry) in waiting where entry.exchange.isLocalStream {
-      guard let call = entry.exchange.context as? Call, call.owner != nil, call.requestID == id else {
-        continue
-      }
-      resume(id, .deny(.loginRequired))
-    }
-    server?.endStreams { exchange in (exchange.context as? Call)?.owner != nil }
-  }
 
   /// Whether the sessions that are known here may be used.
   func storeReachable(_ isReachable: Bool) { sessions.isUsable = isReachable }

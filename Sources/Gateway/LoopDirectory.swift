@@ -45,7 +45,7 @@ final class LoopDirectory: Sendable {
   func allStale() { tellAll { $0.allSessionsStale() } }
 
   /// Tells every loop that every session is over.
-  func allEnded() { tellAll { $0.allSessionsEnded() } }
+  func allEnded() { tellAll { $0.everySessionEnded() } }
 
   /// Tells every loop whether it may use the sessions that it knows.
   func storeReachable(_ isReachable: Bool) { tellAll { $0.storeReachable(isReachable) } }
@@ -56,12 +56,19 @@ final class LoopDirectory: Sendable {
     }
   }
 
-  /// The same as ``ended(_:)``, and returns when no loop knows the session any more: after a sign-out was answered, its cookie is worth nothing.
-  func forget(_ hash: TicketHash) async {
+  /// The same as ``ended(_:)`` for several, and returns when no loop knows them any more: after a sign-out was answered, its cookie is worth nothing.
+  func forget(_ hashes: [TicketHash]) async {
+    await onEach { data in for hash in hashes { data.sessionEnded(hash) } }
+  }
+
+  /// Every session is over; returns when no loop knows any.
+  func forgetAll() async { await onEach { $0.everySessionEnded() } }
+
+  private func onEach(_ work: @escaping @Sendable (DataLoop) -> Void) async {
     for home in loops.withLock({ $0 }) {
       await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
         home.loop.execute {
-          home.value.sessionEnded(hash)
+          work(home.value)
           done.resume()
         }
       }

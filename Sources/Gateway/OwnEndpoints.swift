@@ -8,6 +8,11 @@ enum OwnEndpoints {
   /// Forms of our own pages are short; nothing larger is meant for us.
   static let maxBodyBytes = 16 * 1024
 
+  /// Where the provider says, server to server, that somebody signed out.
+  static let backChannelLogout = "/auth/backchannel-logout"
+  /// Where the provider says so through the person's browser.
+  static let frontChannelLogout = "/auth/frontchannel-logout"
+
   static func covers(_ buffer: borrowing Buffer, _ path: Range<Int>) -> Bool {
     hasPrefix(buffer, path, "/auth") || hasPrefix(buffer, path, "/.well-known")
   }
@@ -38,6 +43,8 @@ extension DataLoop {
   private func refusalOfOwnEndpoint(_ x: Exchange, _ call: Call) -> RequestGuard.Refusal? {
     let isForScripts = x.requestBytes.equals(x.request.path, "/auth/session")
     guard call.evidence.verb == .post || isForScripts else { return nil }
+    // It acts with no cookie, only with a token that the provider signed: wherever it comes from.
+    if x.requestBytes.equals(x.request.path, Array(OwnEndpoints.backChannelLogout.utf8)) { return nil }
     // A page that may call may also fetch its call's answer; what it decides there is refused later.
     if call.evidence.hasAllowedOrigin, x.requestBytes.equals(x.request.path, "/auth/continue") { return nil }
     return RequestGuard.checkOwnEndpoint(call.evidence)

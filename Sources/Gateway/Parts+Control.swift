@@ -38,7 +38,10 @@ extension Gateway {
           if let snapshot = providers.snapshot(of: session) { homes.changed(snapshot) }
         case .replaced(let old, let new): homes.replaced(old, by: new.hash)
         case .moved(let old, let new): homes.replaced(old, by: new)
-        case .ended(let hash, _): homes.ended(hash)
+        case .ended(let hash, let reason):
+          homes.ended(hash)
+          counters.withLock { $0.sessionEnds[reason, default: 0] += 1 }
+          log.sessionOver(hash, reason)
         case .stale(let hash): homes.stale(hash)
         case .allStale: homes.allStale()
         case .allEnded: homes.allEnded()

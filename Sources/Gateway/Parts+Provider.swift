@@ -83,7 +83,8 @@ extension Gateway {
           sessionName: oidc.name == Configuration.OIDC.defaultName ? nil : oidc.name,
           title: oidc.displayName ?? oidc.issuer.host, provider: provider, signIn: signIn, slots: own,
           origin: oidc.issuer.origin, callbackPath: oidc.redirectPath,
-          postLogoutRedirectURI: configuration.postLogoutRedirectURI(of: oidc)))
+          postLogoutRedirectURI: configuration.postLogoutRedirectURI(of: oidc),
+          frontChannel: ConfiguredProvider.FrontChannel(oidc.frontChannelLogout)))
     }
     return ProviderDirectory(all: all)
   }

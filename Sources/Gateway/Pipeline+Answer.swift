@@ -51,8 +51,12 @@ extension DataLoop {
       keepMessageOfHeld(x, call, route)
       return .relay
     }
+    // Its session ended while the upstream was waited for: nothing may begin for it.
+    if call.isOwnerGone { return after { self.deny(x, call, .loginRequired) } }
     // What was carried out is answered; a stream that is no answer can be asked for again.
-    if !openStream(call), call.evidence.verb == .get { return after { self.deny(x, call, .tooManyStreams) } }
+    if !openStream(x, call), call.evidence.verb == .get {
+      return after { self.deny(x, call, .tooManyStreams) }
+    }
     x.endOfInput = .isDisconnect
     call.forgetConnection()
     noteSessionStream(x, call)

@@ -43,9 +43,6 @@ struct SessionCache {
 
   var count: Int { entries.count }
 
-  /// The sessions that are known here.
-  var hashes: Set<TicketHash> { Set(entries.values.map(\.snapshot.hash)) }
-
   /// The entry of a ticket, if it is known here.
   func entry(for ticket: TicketHash, now: Timestamp) -> Entry? {
     guard isUsable, let entry = entries[ticket] else { return nil }
@@ -79,6 +76,11 @@ struct SessionCache {
     if ended.count >= 4096 { ended = ended.filter { now - $0.value < SessionCache.endedMemory } }
     ended[session] = now
     remove(session)
+  }
+
+  /// Forgets every session, each for good.
+  mutating func endAll(now: Timestamp) {
+    for hash in Set(entries.values.map(\.snapshot.hash)) { end(hash, now: now) }
   }
 
   /// Forgets a session; it is asked for anew when it is needed.

@@ -58,14 +58,17 @@ extension DataLoop {
   }
 
   /// An event stream begins. - Returns: whether its user may have it; without a user there is nobody to count.
-  func openStream(_ call: Call) -> Bool {
-    guard call.streamOwner == nil, let user = call.session?.snapshot.userDigest else { return true }
+  func openStream(_ x: Exchange, _ call: Call) -> Bool {
+    guard call.streamOwner == nil, let session = call.session else { return true }
+    let user = session.snapshot.userDigest
     call.streamOwner = user
+    watchStream(x, call, session)
     return shared.streams.opened(by: user)
   }
 
   func closeStream(_ call: Call, of user: Bytes32) {
     call.streamOwner = nil
+    watchedStreams[call.requestID] = nil
     shared.streams.closed(by: user)
   }
 }

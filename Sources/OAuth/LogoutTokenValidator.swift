@@ -19,6 +19,13 @@ public struct LogoutTokenClaims: Sendable, Hashable {
   public let usableUntil: Timestamp
 }
 
+extension Provider {
+  /// Which issuer a token says it is from, before anything of it is believed: tells whose rules to check it by.
+  public static func unverifiedIssuer(of token: Secret) -> String? {
+    SignedToken.unverifiedClaims(token)?["iss"]?.string
+  }
+}
+
 /// The rules for logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.6): those for ID tokens as far as they are the same, and their
 /// own. Pure, like ``IDTokenValidator``.
 struct LogoutTokenValidator {

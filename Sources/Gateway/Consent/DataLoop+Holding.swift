@@ -65,7 +65,7 @@ extension DataLoop {
       exchange: x, route: route.index, user: session.userDigest, subject: subject(x, call, route, session),
       need: need, until: loop.now + shared.hold)
     guard !x.isLocalStream else { return }
-    _ = openStream(call)
+    _ = openStream(x, call)
     let crossOrigin = shared.crossOrigin.lines(for: call.evidence.origin)
     let requestID = call.requestID
     let isSecure = shared.isSecure

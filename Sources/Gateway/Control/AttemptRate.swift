@@ -27,13 +27,18 @@ struct AttemptRate {
 
   var count: Int { paidAt.count }
 
+  /// How long to wait until ``attempt(_:now:)`` would count another one; nil when it may be made now.
+  func wait(_ key: Key, now: MonotonicTime) -> Duration? {
+    let wait = max(paidAt[key] ?? now, now) - now - (AttemptRate.window - interval)
+    return wait > .zero ? wait : nil
+  }
+
   /// Counts an attempt, unless there were too many.
   ///
   /// - Returns: how long to wait when there were too many; nil when it may go on.
   mutating func attempt(_ key: Key, now: MonotonicTime) -> Duration? {
+    if let wait = wait(key, now: now) { return wait }
     let paid = max(paidAt[key] ?? now, now)
-    let wait = paid - now - (AttemptRate.window - interval)
-    if wait > .zero { return wait }
     if paidAt[key] == nil, paidAt.count >= capacity { makeRoom(now) }
     paidAt[key] = paid + interval
     return nil

@@ -121,28 +121,18 @@ extension ControlPlane {
     let current = await currentSession(request)
     if case .unavailable = current { return unavailable(request) }
     guard let found = current.any, let session = await end(found.hash) else {
-      return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear)
+      return signedOut(request, location: ControlPlane.signedOutPage).adding("Set-Cookie", clear)
     }
     metrics.signOuts += 1
     log.signedOut(session.user, requestID: request.requestID)
     // What the provider gave is of use nowhere else: where it is not configured any more, nobody is told.
     guard let home = providers.of(session) else {
-      return signedOut(request, location: "/auth/?done=signed_out").adding("Set-Cookie", clear)
-    }
-    if policy.revokesOnLogout, let refreshToken = session.refreshToken {
-      // The person does not wait for it: the session is gone already.
-      let provider = home.provider
-      let log = log
-      loop.spawn {
-        do { try await provider.revoke(refreshToken, hint: "refresh_token") } catch {
-          log.revocationFailed("\(error)")
-        }
-      }
+      return signedOut(request, location: ControlPlane.signedOutPage).adding("Set-Cookie", clear)
     }
     let url = try? await home.provider.endSessionURL(
       idTokenHint: session.idToken, logoutHint: session.loginHint,
       postLogoutRedirectURI: home.postLogoutRedirectURI, state: RandomBytes.token(bits: 128))
-    return signedOut(request, location: url ?? "/auth/?done=signed_out").adding("Set-Cookie", clear)
+    return signedOut(request, location: url ?? ControlPlane.signedOutPage).adding("Set-Cookie", clear)
   }
 
   /// A form is redirected; a script gets the address to go to, since it cannot follow a redirect to another origin.

@@ -61,5 +61,8 @@ extension ControlMetrics {
     signInsRefused += other.signInsRefused
     certificateReloads += other.certificateReloads
     certificateReloadFailures += other.certificateReloadFailures
+    sessionEnds.merge(other.sessionEnds) { $0 + $1 }
+    logoutTokensRefused += other.logoutTokensRefused
+    operatorsRefused += other.operatorsRefused
   }
 }

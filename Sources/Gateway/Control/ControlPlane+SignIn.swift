@@ -132,7 +132,7 @@ extension ControlPlane {
   private func signedIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration) async -> Ticket {
     let result = await authority.signIn(grant, replacing: old, overlap: overlap)
     if let gone = result.previous, result.userChanged {
-      await homes.forget(gone.hash)
+      await homes.forget([gone.hash])
       await dropPending(of: gone.user)
     }
     return result.ticket

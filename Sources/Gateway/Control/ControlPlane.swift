@@ -33,6 +33,8 @@ actor ControlPlane {
   /// The process finishes what is under way and takes nothing new.
   var isStopping = false
   var attempts: AttemptRate
+  /// Logout tokens that were refused, so that nobody has signatures checked all day.
+  var refusedLogouts: AttemptRate
   /// Asked when a scrape is answered.
   let logLinesDropped: @Sendable () -> UInt64
   /// Counted where no actor is at hand: by the refresher and the store's callback.
@@ -62,6 +64,7 @@ actor ControlPlane {
     certificates: @escaping @Sendable () -> [TLSCertificateFacts], clock: @escaping WallClock
   ) {
     attempts = AttemptRate(perMinute: policy.signInsPerMinute)
+    refusedLogouts = AttemptRate(perMinute: policy.signInsPerMinute)
     self.logLinesDropped = logLinesDropped
     self.loop = loop
     self.policy = policy
@@ -95,11 +98,15 @@ actor ControlPlane {
     return switch (request.path, request.method) {
     case ("/auth/login", "GET"): await login(request)
     case ("/auth/logout", "POST"): await logout(request)
+    case (OwnEndpoints.backChannelLogout, "POST"): await backChannelLogout(request)
+    case (OwnEndpoints.frontChannelLogout, "GET") where providers.all.contains { $0.frontChannel != .off }:
+      await frontChannelLogout(request)
     case ("/auth/session", "GET"): await sessionInfo(request)
     case ("/auth/continue", "GET"): await continuePage(request)
     case ("/auth/revoke", "POST"): await revoke(request)
     case ("/auth/", "GET"), ("/auth", "GET"): await account(request)
-    case ("/auth/logout", _), ("/auth/revoke", _): methodNotAllowed("POST")
+    case ("/auth/logout", _), ("/auth/revoke", _), (OwnEndpoints.backChannelLogout, _):
+      methodNotAllowed("POST")
     case ("/auth/continue", _): methodNotAllowed("GET, POST")
     case ("/auth/login", _), ("/auth/session", _), ("/auth/", _): methodNotAllowed("GET")
     default: notFound(request)
@@ -171,8 +178,11 @@ actor ControlPlane {
   /// Ends a session here, in the store and on every data loop; returns when no loop knows it any more.
   func end(_ hash: TicketHash) async -> Session? {
     let last = await authority.end(hash)
-    await homes.forget(hash)
-    if let last { await dropPending(of: last.user) }
+    await homes.forget([hash])
+    if let last {
+      await dropPending(of: last.user)
+      revokeTokens(of: [last])
+    }
     return last
   }
 }

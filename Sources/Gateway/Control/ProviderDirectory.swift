@@ -1,4 +1,5 @@
 internal import Basics
+internal import Configuration
 internal import OAuth
 internal import Sessions
 
@@ -21,6 +22,21 @@ struct ConfiguredProvider: Sendable {
   /// Where answers to its authorization requests come in, and no others.
   let callbackPath: String
   let postLogoutRedirectURI: String
+  /// What it takes to sign out by the front channel.
+  let frontChannel: FrontChannel
+
+  /// What it takes to sign out by the front channel.
+  enum FrontChannel: Sendable {
+    case off, sid, cookie
+
+    init(_ configured: Configuration.OIDC.FrontChannelLogout) {
+      switch configured {
+      case .off: self = .off
+      case .sid: self = .sid
+      case .cookie: self = .cookie
+      }
+    }
+  }
 
   /// Whether the session was signed in here: a token never goes to another issuer than the one it is from, whatever the
   /// configuration calls it, and a tenant that was taken from the list is out.

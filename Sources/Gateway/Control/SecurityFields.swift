@@ -23,6 +23,19 @@ enum SecurityFields {
     ]
   }
 
+  /// For the page that the provider shows in a frame when it signs somebody out: the provider's pages alone may.
+  static func framedPage(by origins: [String]) -> [(name: String, value: String)] {
+    let frames = origins.isEmpty ? "'none'" : origins.joined(separator: " ")
+    return [
+      ("Cache-Control", "no-cache, no-store"), ("Pragma", "no-cache"), ("X-Content-Type-Options", "nosniff"),
+      ("Referrer-Policy", "no-referrer"),
+      (
+        "Content-Security-Policy",
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors \(frames)"
+      ),
+    ]
+  }
+
   /// CSP Level 3 §2.3.1: the hash of the inline style's bytes.
   private static let styleHash = "sha256-" + base64(SHA256.hash(data: Array(PageStyle.css.utf8)))
 

@@ -28,6 +28,52 @@ struct EventLog: Sendable {
       "signed out", metadata: ["user": .string(fingerprint(user)), "request_id": .string(requestID)])
   }
 
+  /// Every end of a session that is in memory. Timeouts are many and expected.
+  func sessionOver(_ session: TicketHash, _ reason: EndReason) {
+    logger.log(
+      level: reason == .timedOut || reason == .expired ? .debug : .info, "session over",
+      metadata: ["session": .string(session.description), "reason": .string(reason.rawValue)])
+  }
+
+  /// The provider signed somebody out.
+  func signedOutByProvider(_ ended: [Session], _ reason: EndReason, requestID: String) {
+    logger.info(
+      "the provider ended sessions",
+      metadata: [
+        "channel": .string(reason.rawValue), "sessions": .string(sessions(ended)),
+        "users": .string(Set(ended.map { fingerprint($0.user) }).sorted().joined(separator: " ")),
+        "request_id": .string(requestID),
+      ])
+  }
+
+  func logoutTokenRefused(_ reason: String, requestID: String) {
+    logger.notice(
+      "a logout token was refused", metadata: ["reason": .string(reason), "request_id": .string(requestID)])
+  }
+
+  /// An operator ended sessions: those named, or all.
+  func endedByOperator(_ ended: [Session], count: Int, what: String, from peer: String) {
+    logger.notice(
+      "an operator ended sessions",
+      metadata: [
+        "what": .string(what), "count": .string(String(count)), "sessions": .string(sessions(ended)),
+        "users": .string(Set(ended.map { fingerprint($0.user) }).sorted().joined(separator: " ")),
+        "from": .string(peer),
+      ])
+  }
+
+  func operatorRefused(_ path: String, from peer: String) {
+    logger.warning(
+      "somebody asked for sessions without the token of admin.token_file",
+      metadata: ["path": .string(path), "from": .string(peer)])
+  }
+
+  /// The first few, by what the rest of the log calls them.
+  private func sessions(_ ended: [Session]) -> String {
+    let names = ended.prefix(20).map(\.hash.description).joined(separator: " ")
+    return ended.count > 20 ? names + " …" : names
+  }
+
   func consentGranted(_ user: UserKey, _ what: ConsentSubject, requestID: String) {
     logger.info("consent granted", metadata: consent(user, what, requestID))
   }

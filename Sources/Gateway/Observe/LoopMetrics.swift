@@ -1,3 +1,5 @@
+internal import Sessions
+
 /// What one loop counted. Plain integers, changed only on their loop; a scrape copies the whole value.
 ///
 /// No label comes from request data, so no client can make the set grow.
@@ -108,4 +110,9 @@ struct ControlMetrics: Sendable {
   var certificateReloads: UInt64 = 0
   var certificateReloadFailures: UInt64 = 0
   var sealing = SealingMetrics()
+  var sessionEnds: [EndReason: UInt64] = [:]
+  /// Logout tokens that were not acted on.
+  var logoutTokensRefused: UInt64 = 0
+  /// Requests for sessions at the admin listener without its token.
+  var operatorsRefused: UInt64 = 0
 }

@@ -90,6 +90,14 @@ enum MetricsPage {
         "Refusals of this installation by the provider: look at the log.",
         control.providerMisconfigured
       ),
+      (
+        "coatcheck_logout_tokens_refused_total", "Logout tokens that were not acted on: look at the log.",
+        control.logoutTokensRefused
+      ),
+      (
+        "coatcheck_operators_refused_total", "Requests for sessions at the admin listener without its token.",
+        control.operatorsRefused
+      ),
       ("coatcheck_store_errors_total", "Failed operations of the session store.", control.storeErrors),
       (
         "coatcheck_certificate_reloads_total", "Readings of certificate files that took all of them.",
@@ -117,6 +125,11 @@ enum MetricsPage {
     for (name, help, value) in counters {
       counter(&out, name, help)
       out += "\(name) \(value)\n"
+    }
+    counter(&out, "coatcheck_session_ends_total", "Ends of sessions held in memory, by reason.")
+    for reason in EndReason.allCases {
+      out +=
+        "coatcheck_session_ends_total{reason=\"\(reason.rawValue)\"} \(control.sessionEnds[reason, default: 0])\n"
     }
     counter(&out, "coatcheck_refused_total", "What was turned away because a bound was reached.")
     var refusals = loops.refusals

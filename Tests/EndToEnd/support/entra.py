@@ -290,12 +290,12 @@ class EntraDouble(FakeProvider):
         key = self.key_of(family.user)
         return self.sign({"alg": key.algorithm, "kid": key.kid, "typ": "JWT"}, values, key)
 
-    def id_token(self, user: str, nonce: str | None, access_token: str) -> str:
+    def id_token(self, user: str, nonce: str | None, access_token: str, sid: str | None = None) -> str:
         now = int(time.time())
         key = self.key_of(user)
         header = {"alg": key.algorithm, "kid": key.kid, "typ": "JWT"}
         claims = {
-            "iss": self.issuer_of(user), "sub": f"pairwise-{user}", "aud": CLIENT_ID, "exp": now + 600, "iat": now, "nbf": now, "nonce": nonce,
+            "iss": self.issuer_of(user), "sub": f"pairwise-{user}", "aud": CLIENT_ID, "exp": now + 600, "iat": now, "nbf": now, "nonce": nonce, "sid": sid,
             "tid": TENANTS[user], "oid": f"object-of-{user}", "name": NAMES.get(user, user), "preferred_username": f"{user}@example.test", "ver": "2.0",
             "login_hint": f"O.hint-of-{user}" if self.login_hints else None, **self.claims_changes}
         claims = {name: value for name, value in claims.items() if value is not None}

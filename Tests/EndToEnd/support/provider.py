@@ -26,6 +26,7 @@ from .server import Answer, Background, Request, Server, Wire
 CLIENT_ID = "coatcheck-test"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 CLIENT_SECRET = "CANARY-client-secret with:odd&chars/%"
 
 NAMES = {"harvey": "Harvey Specter", "kim": "Kim Wexler"}
@@ -69,6 +70,8 @@ class Family:
     current: str = ""
     used: set[str] = field(default_factory=set)
     revoked: bool = False
+    # The provider's own session.
+    sid: str | None = None
 
 
 @dataclass
@@ -99,6 +102,8 @@ class FakeProvider(Server):
         self.refresh_modes: deque[str] = deque()
         self.refresh_mode = "ok"
         self.refresh_delay: float = 0
+        # Whether ID tokens name the provider's own session: a new one for each sign-in.
+        self.names_sessions = False
         # Whether a refresh that asks for `openid` brings an ID token.
         self.refresh_brings_id_token = False
         self.code_mode = "ok"
@@ -278,11 +283,11 @@ class FakeProvider(Server):
         if b64(hashlib.sha256(verifier.encode()).digest()) != code.query.get("code_challenge") or form.get("redirect_uri") != code.query["redirect_uri"]:
             return self.error("invalid_grant")
         self.issued.append(verifier)
-        family = Family(code.user, code.scopes)
+        family = Family(code.user, code.scopes, sid=f"sid-{secrets.token_urlsafe(9)}" if self.names_sessions else None)
         self.families.append(family)
         self._agreed.setdefault(code.user, set()).update(code.scopes)
         answer = self.tokens(family, form, code.scopes)
-        answer["id_token"] = self.id_token(code.user, code.query.get("nonce"), answer["access_token"])
+        answer["id_token"] = self.id_token(code.user, code.query.get("nonce"), answer["access_token"], family.sid)
         self.issued.append(answer["id_token"])
         self._subjects[answer["id_token"]] = code.user, time.time() + 600
         return self.json(answer)
@@ -299,7 +304,7 @@ class FakeProvider(Server):
         asked = form.get("scope", "").split() or family.scopes
         answer = self.tokens(family, form, [scope for scope in asked if scope in family.scopes])
         if self.refresh_brings_id_token and "openid" in asked:
-            answer["id_token"] = self.id_token(family.user, None, answer["access_token"])
+            answer["id_token"] = self.id_token(family.user, None, answer["access_token"], family.sid)
             self.issued.append(answer["id_token"])
             self._subjects[answer["id_token"]] = family.user, time.time() + 600
         return self.json(answer)
@@ -367,17 +372,30 @@ class FakeProvider(Server):
     def resource_of(authorization: str | None) -> str:
         return _word(authorization, 3)
 
-    def id_token(self, user: str, nonce: str | None, access_token: str) -> str:
+    def id_token(self, user: str, nonce: str | None, access_token: str, sid: str | None = None) -> str:
         now = int(time.time())
         header = {"alg": self.keys[-1].algorithm, "kid": self.keys[-1].kid, "typ": "JWT"}
         claims = {
             "iss": self.issuer, "sub": f"subject-of-{user}", "aud": CLIENT_ID, "azp": CLIENT_ID, "exp": now + 600, "iat": now, "auth_time": now,
-            "nonce": nonce, "at_hash": b64(hashlib.sha256(access_token.encode()).digest()[:16]),
+            "nonce": nonce, "sid": sid, "at_hash": b64(hashlib.sha256(access_token.encode()).digest()[:16]),
             "name": NAMES.get(user, user), "preferred_username": user, "email": f"{user}@example.test",
             **self.claims_changes,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         return self.mutate(header, claims) if self.mutate else self.sign(header, claims)
+
+    def logout_token(self, user: str | None = None, sid: str | None = None, header: dict | None = None, key: SigningKey | None = None, **changes) -> str:
+        """A logout token (OpenID Connect Back-Channel Logout 1.0 §2.4); None removes a claim."""
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer, "sub": user and f"subject-of-{user}", "sid": sid, "aud": CLIENT_ID, "iat": now, "exp": now + 120,
+            "jti": secrets.token_urlsafe(12), "events": {LOGOUT_EVENT: {}}, **changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        fields = {"alg": self.keys[-1].algorithm, "kid": self.keys[-1].kid, "typ": "logout+jwt"} | (header or {})
+        token = self.sign({name: value for name, value in fields.items() if value is not None}, claims, key)
+        self.issued.append(token)
+        return token
 
     def sign(self, header: dict, claims: dict, key: SigningKey | None = None) -> str:
         key = key or self.keys[-1]
