@@ -67,6 +67,10 @@ let modules: [Target] = [
 ]
 
 let testModules: [Target] = [
+  // Measures full stores; for scripts/scale.
+  .executableTarget(
+    name: "coatcheck-scale", dependencies: ["Basics", "Reactor", "Redis", "Sessions", arguments],
+    path: "Tests/Scale", swiftSettings: settings),
   // What the tests of several modules use.
   .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
   tests("Basics"),

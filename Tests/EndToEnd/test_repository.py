@@ -67,7 +67,7 @@ def test_every_fuzzer_has_seeds_and_is_explained():
     assert set(folders) <= set(targets), "a folder of no fuzzer"
 
 
-@pytest.mark.parametrize("script", ["scripts/setup", "scripts/demo", "scripts/test", "scripts/bench", "scripts/profile", "scripts/soak", "scripts/format", "scripts/fuzz", "scripts/sanitize", ".ci/run"])
+@pytest.mark.parametrize("script", ["scripts/setup", "scripts/demo", "scripts/test", "scripts/bench", "scripts/profile", "scripts/soak", "scripts/scale", "scripts/format", "scripts/fuzz", "scripts/sanitize", ".ci/run"])
 def test_scripts_can_be_run_and_parse(script):
     path = ROOT / script
     assert os.access(path, os.X_OK)
