@@ -10,6 +10,9 @@ public enum AnswerPlan: Sendable {
   case collect(limit: Int)
   /// Forget it. The handler answers itself or forwards again, inside the call or later.
   case discard
+  /// Keep it as it stands, its head whole and its body unread, until the handler says by ``Exchange/proceed(with:)`` what
+  /// becomes of it. The handler sees to an end of the wait; it may answer itself instead.
+  case wait
 }
 
 /// What happens to one server-sent event.

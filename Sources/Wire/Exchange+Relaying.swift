@@ -126,7 +126,17 @@ extension Exchange {
     case .discard:
       settle(upstream)
       forwardAgain()
+    case .wait: break
     }
+  }
+
+  /// Goes on with an answer that waits since ``AnswerPlan/wait``. The handler writes ``clientHead`` now, where the plan needs one.
+  public func proceed(with plan: AnswerPlan) {
+    let isInStream = localStream != nil
+    guard !isDecidingPlan, answered != nil, isUndecided(inStream: isInStream), let upstream, let connection
+    else { return }
+    follow(plan, upstream, connection, inStream: isInStream)
+    connection.drive()
   }
 
   /// Whether the handler has left everything to its plan.
