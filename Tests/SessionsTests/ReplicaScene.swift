@@ -24,7 +24,8 @@ struct ReplicaScene {
         executor: QueueExecutor(), store: store, refresher: refresher, policy: policy, clock: clock.wallClock,
         sleep: clock.sleep, jitter: { 0 },
         events: SessionEvents(
-          changed: { changes.note($0) }, storeFailed: { failures.note($0) }, orphaned: { orphans.note($0) },
+          changed: { changes.note($0) }, storeFailed: { failures.note($0) },
+          orphaned: { token, _ in orphans.note(token) },
           storeReachable: { reachable.note($0) }, told: { told.note($0) }))
       await authority.start()
     }
