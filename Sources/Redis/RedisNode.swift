@@ -97,12 +97,29 @@ final class RedisNode {
     backOff.succeeded()
     let pipeline = RedisPipeline(
       link, parts.loop, timeout: parts.settings.commandTimeout,
-      answered: { [weak self] in self?.finish($0, .answers($1)) },
+      answered: { [weak self] in self?.answered($0, $1) },
       lost: { [weak self] in self?.lost($0, $1) })
     pipelines.append(pipeline)
     let waiting = waiting
     self.waiting = []
     for batch in waiting { pipeline.submit(batch) }
+  }
+
+  private func answered(_ batch: RedisBatch, _ answers: [RedisValue]) {
+    if let error = answers.lazy.compactMap(Self.demotion).first, closure == nil {
+      // The name may have come to mean another server by now, but a connection stays where it is.
+      _ = backOff.failed(error, parts.loop.now)
+      for pipeline in pipelines { pipeline.close(error) }
+    }
+    finish(batch, .answers(answers))
+  }
+
+  /// The server says that it is no master, or not any more.
+  private static func demotion(_ answer: RedisValue) -> RedisError? {
+    switch answer.errorCode {
+    case "READONLY", "MASTERDOWN": RedisError.unavailability(answer)
+    default: nil
+    }
   }
 
   private func failed(_ error: RedisError) {

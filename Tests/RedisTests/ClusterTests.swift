@@ -34,7 +34,8 @@ private struct Members {
   func id(_ place: Int) throws -> String { try all[place].command("CLUSTER", "MYID") }
 }
 
-@Suite struct ClusterTests {
+/// One after another: each has several processes.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ClusterTests {
   @Test func `commands go to the nodes of their keys, answers come in order`() async throws {
     let members = try await Members()
     try await Rig.with(members.settings) { (rig: Rig) async throws in
@@ -44,6 +45,10 @@ private struct Members {
       #expect(set == words.map { _ in .text("OK") })
       let answers = try await rig.send(words.map { RedisCommand(["GET", $0]) } + [RedisCommand("PING")])
       #expect(answers == words.map { .text("=" + $0) } + [.text("PONG")])
+      for word in ["", "a", "{b}c", "{}d", "{{e}}f", "g{h}{i}", "}{", "{j"] {
+        let slot = try members.all[0].command("CLUSTER", "KEYSLOT", word)
+        #expect("\(ClusterSlots.slot(of: Array(word.utf8)))" == slot, "\(word)")
+      }
       // Each node has its part.
       var found = 0
       for node in try await rig.nodes() {

@@ -4,7 +4,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct CredentialTests {
+@Suite(.timeLimit(.minutes(2))) struct CredentialTests {
   @Test func `a password lets us in`() async throws {
     let server = try RedisServer(["--requirepass", "open sesame"], password: "open sesame")
     var settings = RedisSettings(nodes: [server.endpoint])

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Servers that do what none should.
-@Suite struct MisbehaviourTests {
+@Suite(.timeLimit(.minutes(2))) struct MisbehaviourTests {
   private func settings(_ server: ScriptedRedis, _ mode: RedisSettings.Mode = .single) -> RedisSettings {
     var settings = RedisSettings(
       mode: mode, nodes: [RedisEndpoint(host: "127.0.0.1", port: server.port)])

@@ -45,7 +45,8 @@ private struct Watched {
   }
 }
 
-@Suite struct SentinelTests {
+/// One after another: each has several processes.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct SentinelTests {
   @Test func `the master is found by its name`() async throws {
     let watched = try await Watched()
     try await Rig.with(watched.settings()) { (rig: Rig) async throws in
@@ -136,6 +137,13 @@ private struct Watched {
       #expect(try await rig.send("SET", "a", "b") == .text("OK"))
       watched.sentinels[0].kill()
       for _ in 0..<100 { #expect(try await rig.send("GET", "a") == .text("b")) }
+      // Also when there is a reason to ask who is the master.
+      try watched.master.command("CLIENT", "KILL", "TYPE", "normal")
+      for _ in 0..<10 { #expect(try await rig.eventually("GET", "a") == .text("b")) }
+      watched.master.pause()
+      #expect(await rig.failure("GET", "a") != nil)
+      watched.master.resume()
+      #expect(try await rig.eventually("GET", "a") == .text("b"))
     }
   }
 }

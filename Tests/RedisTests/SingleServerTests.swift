@@ -4,7 +4,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct SingleServerTests {
+@Suite(.timeLimit(.minutes(2))) struct SingleServerTests {
   @Test func `what is set is read again`() async throws {
     let server = try RedisServer()
     try await Rig.with(RedisSettings(nodes: [server.endpoint])) { (rig: Rig) async throws in

@@ -19,7 +19,7 @@ extension RedisEvent {
   static func text(_ text: String) -> RedisEvent { .message(Array(text.utf8)) }
 }
 
-@Suite struct SubscriptionTests {
+@Suite(.timeLimit(.minutes(2))) struct SubscriptionTests {
   private func settings(_ server: RedisServer) -> RedisSettings {
     var settings = RedisSettings(nodes: [server.endpoint])
     settings.pingInterval = .milliseconds(30)
