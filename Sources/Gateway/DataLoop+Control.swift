@@ -12,6 +12,10 @@ enum ControlReply: Sendable {
   case token(TokenReply)
   /// The answer of a kept call is wanted, by the session of this ticket.
   case replay(KeptCall, ticket: TicketHash)
+  /// What the store knows of the MCP session that the request names.
+  case mcpSession(MCPSessionLookup, Bytes32, of: Bytes32)
+  /// What became of the wish to keep the MCP session that the upstream's answer opens.
+  case mcpSessionKept(MCPSessionLookup, Bytes32)
 }
 
 /// What became of a ticket.
@@ -64,12 +68,18 @@ extension DataLoop {
       call.requestID == id,
       call.phase == .awaitingControl
     else { return }
+    follow(reply, x, call)
+  }
+
+  func follow(_ reply: ControlReply, _ x: Exchange, _ call: Call) {
     switch reply {
     case .respond(let response): answer(x, call, response)
     case .deny(let denial): deny(x, call, denial)
     case .session(let lookup, let ticket): sessionArrived(x, call, lookup, ticket)
     case .token(let reply): tokenArrived(x, call, reply)
     case .replay(let kept, let ticket): replay(x, call, kept, ticket)
+    case .mcpSession(let lookup, let key, let user): mcpSessionArrived(x, call, lookup, key, of: user)
+    case .mcpSessionKept(let kept, let key): mcpSessionKept(x, call, kept, key)
     }
   }
 

@@ -9,7 +9,8 @@ internal import Reactor
 /// A session id is no credential, and somebody else's is answered with 404 (MCP security best practices, session hijacking). Ids pass
 /// through unchanged; the binding is kept beside them. Owner: shared by the data loops, because the client's next connection may land on
 /// another one. Bound: `capacity` bindings, oldest out first. An id that is not here (after a restart too) is answered with 404, which
-/// tells the client to start a new session.
+/// tells the client to start a new session; where several processes share a store, that is asked first
+/// (`Sources/Gateway/Replicas/ControlPlane+MCPSessions.swift`).
 final class MCPSessionBindings: Sendable {
   /// One session.
   struct Binding: Sendable {
@@ -32,9 +33,9 @@ final class MCPSessionBindings: Sendable {
   init(capacity: Int = 100_000) { self.capacity = capacity }
 
   /// The key under which a session id of a route is kept: a hash, so the table holds no usable id.
-  static func key(route: Int, id: [UInt8]) -> Bytes32? {
+  static func key(route: Route, id: [UInt8]) -> Bytes32? {
     var hash = SHA256()
-    hash.update(data: Array("mcp-session|\(route)|".utf8))
+    hash.update(data: route.mcpSessionPlace)
     hash.update(data: id)
     return Bytes32(Array(hash.finalize()))
   }

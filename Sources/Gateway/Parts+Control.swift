@@ -15,7 +15,7 @@ extension Gateway {
 
   func makeControl(
     log: EventLog, homes: LoopDirectory, routes: RouteTable, cookies: CookieJar,
-    providers: ProviderDirectory, store: any SessionStore, tls: TLSParts
+    providers: ProviderDirectory, store: any SessionStore, sealer: Sealer, tls: TLSParts
   ) -> ControlPlane {
     let counters = Locked(ControlMetrics())
     let refresher = ProviderRefreshers(
@@ -31,6 +31,8 @@ extension Gateway {
       idleTimeout: configuration.session.idleTimeout, absoluteTimeout: configuration.session.absoluteTimeout,
       outageGrace: configuration.session.store.outageGrace)
     let loop = controlLoop
+    // Made of the authority, which tells it: filled below, before the authority listens.
+    let told = Locked<ControlPlane?>(nil)
     let events = SessionEvents(
       changed: { change in
         switch change {
@@ -58,12 +60,16 @@ extension Gateway {
       storeReachable: { isReachable in
         log.storeReachable(isReachable)
         homes.storeReachable(isReachable)
+      },
+      told: { notice in
+        guard let control = told.withLock({ $0 }) else { return }
+        loop.spawn { await control.told(notice) }
       })
     let authority = SessionAuthority(
       executor: controlLoop, store: store, refresher: refresher, policy: policy,
       schedule: TokenSchedule(refreshBefore: configuration.tokens.refreshBeforeExpiry),
       sleep: { try await loop.sleep(for: $0) }, events: events)
-    return ControlPlane(
+    let control = ControlPlane(
       loop: controlLoop,
       policy: ControlPlane.Policy(
         idleTimeout: policy.idleTimeout, absoluteTimeout: policy.absoluteTimeout,
@@ -74,10 +80,13 @@ extension Gateway {
         signInsPerMinute: configuration.limits.signInsPerAddress),
       routes: routes, cookies: cookies, log: log, providers: providers, authority: authority,
       store: store, rounds: ConsentRounds(maxRounds: configuration.consent.maxRounds),
+      line: ReplicaLine(store: store, sealer: sealer, clock: Timestamp.now),
       desk: ConsentDesk(lifetime: configuration.consent.linkLifetime),
       toolScopes: ToolScopes(configuration.consent.toolScopes, routes: routes.all.map(\.path)),
       counters: counters, homes: homes, logLinesDropped: { [sink] in sink.dropped },
       certificates: { tls.facts }, clock: Timestamp.now)
+    told.withLock { $0 = control }
+    return control
   }
 
   /// Reads a small file on a thread that may block.

@@ -63,7 +63,8 @@ extension Gateway {
       for slot in one.slots.used { log.unqualifiedScopes(EntraScope.unqualified(slots.slots[slot].scope)) }
     }
     let control = makeControl(
-      log: log, homes: homes, routes: routes, cookies: cookies, providers: providers, store: store, tls: tls)
+      log: log, homes: homes, routes: routes, cookies: cookies, providers: providers, store: store,
+      sealer: sealer, tls: tls)
     await control.restoreToolScopes()
     let publicURL = configuration.publicURL
     let shared = SharedState(

@@ -20,12 +20,14 @@ extension DataLoop {
       if let plan = redirected(x, call, route) { return plan }
     default: break
     }
-    if sight.hasMCPSession, route.isMCP, call.evidence.verb == .post { noteMCPSession(x, call, route) }
+    if sight.hasMCPSession, route.isMCP, call.evidence.verb == .post, noteMCPSession(x, call, route) {
+      return .wait
+    }
     return watch(x, call, route, sight)
   }
 
   /// Decides how much of an answer is looked into.
-  private func watch(_ x: Exchange, _ call: Call, _ route: Route, _ sight: AnswerSight) -> AnswerPlan {
+  func watch(_ x: Exchange, _ call: Call, _ route: Route, _ sight: AnswerSight) -> AnswerPlan {
     if sight.content == .eventStream, sight.status == 200 {
       return relay(x, call, route, isEventStream: true)
     }
@@ -194,18 +196,6 @@ extension DataLoop {
       denial.isAboutConsent
       ? consentAnswer(denial, id: found.id, x, call).body : denialBody(denial, id: found.id, call: call, x)
     return .replace(resumption + EventLines.message(body))
-  }
-
-  // MARK: MCP sessions
-
-  /// Remembers who opened an MCP session.
-  private func noteMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
-    guard !call.isModern, x.answer.status == 200, let value = x.answer.only(.mcpSessionID),
-      let owner = call.session?.snapshot.userDigest,
-      let key = MCPSessionBindings.key(route: route.index, id: x.answerBytes.array(value)),
-      shared.mcpSessions.owner(of: key) == nil
-    else { return }
-    shared.mcpSessions.bind(key, to: owner, capabilities: call.message?.capabilities ?? [])
   }
 
   // MARK: Ends

@@ -137,10 +137,15 @@ extension DataLoop: ExchangeHandler {
   func checkMCPSession(_ x: Exchange, _ call: Call, _ route: Route) {
     // Since 2026-07-28 there are no sessions: the field is neither asked for nor passed on.
     guard route.isMCP, !call.isModern, call.mcpSession != .absent else { return chooseToken(x, call, route) }
-    guard case .once(let value) = call.mcpSession, let user = call.session?.snapshot.userDigest,
-      let key = MCPSessionBindings.key(route: route.index, id: x.requestBytes.array(value)),
-      shared.mcpSessions.owner(of: key) == user
+    guard case .once(let value) = call.mcpSession, let session = call.session?.snapshot,
+      let key = MCPSessionBindings.key(route: route, id: x.requestBytes.array(value))
     else { return deny(x, call, .unknownMCPSession) }
+    let owner = shared.mcpSessions.owner(of: key)
+    guard owner == session.userDigest else {
+      // Another process may have relayed its beginning.
+      if owner == nil, shared.control.isShared { return askForMCPSession(x, call, key, session) }
+      return deny(x, call, .unknownMCPSession)
+    }
     call.mcpSessionKey = key
     chooseToken(x, call, route)
   }

@@ -46,6 +46,8 @@ final class Route: Sendable {
   let upstreamPath: [UInt8]
   /// The configured path ended with a slash: kept where nothing follows the prefix.
   let upstreamEndsWithSlash: Bool
+  /// What the hash of an MCP session's id begins with: with the path, since processes that share a store may have other routes before it.
+  let mcpSessionPlace: [UInt8]
 
   init(
     index: Int, path: String, prefix: RoutePath, upstream: URLReference, authorization: Authorization,
@@ -70,6 +72,7 @@ final class Route: Sendable {
     self.consent = consent
     fixedFields = Array("Host: \(upstream.authority)\r\nVia: 1.1 coatcheck\r\n".utf8)
     upstreamEndsWithSlash = upstream.path.hasSuffix("/")
+    mcpSessionPlace = Array("mcp-session\n\(path)\n".utf8)
     var prefix = upstream.path
     while prefix.hasSuffix("/") { prefix.removeLast() }
     upstreamPath = Array(prefix.utf8)

@@ -95,6 +95,13 @@ extension SessionAuthority {
     }
   }
 
+  /// Reads a ticket's session again if it is in memory and another process may have changed it: what that one tells about the session may
+  /// come before the session has been read.
+  public func catchUp(_ ticket: TicketHash) async {
+    guard store.isShared, let entry = entries[current(ticket, now: clock())] else { return }
+    await reload(entry.hash, .max)
+  }
+
   private func reload(_ hash: TicketHash, _ generation: UInt64) async {
     guard let entry = entries[hash], entry.storedGeneration ?? 0 < generation, !unsaved.contains(hash) else {
       return

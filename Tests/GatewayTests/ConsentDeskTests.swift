@@ -103,6 +103,39 @@ import Testing
     #expect(open.contains(999) && !open.contains(0))
   }
 
+  @Test func `a question that is told of twice, or after its answer, changes nothing`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.bob)))
+    #expect(!desk.isOpen(Self.subject(Self.bob), now: noon))
+    _ = desk.answered(hash(1), .declined)
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    #expect(desk.isEmpty)
+    #expect(desk.state(of: hash(1), user: Self.alice, now: noon) == .declined)
+  }
+
+  @Test func `the answer to a question that was asked elsewhere can be told, and holds no call`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    var ask = Self.ask(Self.subject(Self.alice))
+    ask.state = .granted
+    desk.asked(hash(1), ask)
+    #expect(desk.isEmpty)
+    #expect(!desk.isOpen(Self.subject(Self.alice), now: noon))
+    #expect(desk.state(of: hash(1), user: Self.alice, now: noon) == .granted)
+    #expect(desk.state(of: hash(1), user: Self.bob, now: noon) == nil)
+  }
+
+  @Test func `what nobody has answered can be gone through, as long as its link works`() {
+    let desk = ConsentDesk(lifetime: .seconds(600))
+    desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
+    desk.asked(hash(2), Self.ask(Self.subject(Self.bob), at: noon + .seconds(60)))
+    _ = desk.answered(hash(3), .granted)
+    desk.asked(hash(3), Self.ask(Self.subject(Self.bob, "mail")))
+    _ = desk.answered(hash(3), .declined)
+    #expect(Set(desk.pending(now: noon).map(\.id)) == [hash(1), hash(2)])
+    #expect(desk.pending(now: noon + .seconds(600)).map(\.id) == [hash(2)])
+  }
+
   @Test func `after sign-out nothing of a person is left`() {
     let desk = ConsentDesk(lifetime: .seconds(600))
     desk.asked(hash(1), Self.ask(Self.subject(Self.alice)))
@@ -174,6 +207,13 @@ import Testing
     #expect(scopes.all.map(\.subject.tool) == ["b"])
     #expect(scopes.forget(route: nil, tool: nil).count == 1)
     #expect(scopes.all.isEmpty)
+  }
+
+  @Test func `what the store has takes the place of what was learned here`() {
+    let scopes = ToolScopes([], routes: [])
+    for tool in ["gone", "kept"] { _ = scopes.learn(Self.subject(tool), scopes: ["s"], now: noon) }
+    scopes.replace(scopes.all.filter { $0.subject.tool == "kept" })
+    #expect(scopes.all.map(\.subject.tool) == ["kept"])
   }
 
   @Test func `the stored form comes back`() throws {

@@ -101,7 +101,7 @@ import Testing
 
 @Suite struct MCPSessionBindingTests {
   static func key(_ route: Int, _ id: String) throws -> Bytes32 {
-    try #require(MCPSessionBindings.key(route: route, id: Array(id.utf8)))
+    try #require(MCPSessionBindings.key(route: try makeRoute("/\(route)"), id: Array(id.utf8)))
   }
 
   static let alice = Bytes32(1, 0, 0, 0)
@@ -120,6 +120,8 @@ import Testing
     #expect(try Self.key(1, "2|x") != Self.key(12, "|x"))
     #expect(try Self.key(1, "|2") != Self.key(1, "2"))
     #expect(try Self.key(0, "") != Self.key(0, "\0"))
+    let place = try makeRoute(index: 3, "/1").mcpSessionPlace
+    #expect(try place == makeRoute(index: 0, "/1").mcpSessionPlace, "the place in the configuration counts")
   }
 
   @Test func `the oldest binding goes first and the number is bounded`() throws {

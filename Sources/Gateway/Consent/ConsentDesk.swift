@@ -49,13 +49,15 @@ final class ConsentDesk: Sendable {
     self.perUser = perUser
   }
 
-  /// Notes that a link was given out.
+  /// Notes that a link was given out. What is known of it already stays.
   func asked(_ id: TicketHash, _ ask: Ask) {
     table.withLock { table in
+      guard table.asks[id] == nil else { return }
       if table.asks.count >= capacity { makeRoom(&table) }
       if table.counts[ask.subject.user, default: 0] >= perUser { forgetOldest(of: ask.subject.user, &table) }
       table.asks[id] = ask
-      table.newest[ask.subject] = id
+      // One that was answered before it was heard of here is only kept to be told about.
+      if ask.state == .pending { table.newest[ask.subject] = id }
       table.counts[ask.subject.user, default: 0] += 1
     }
   }
@@ -82,6 +84,17 @@ final class ConsentDesk: Sendable {
       keep(&table) { $0.askedAt > limit - self.lifetime }
     }
   }
+
+  /// Questions that nobody has answered, as far as it is known here.
+  func pending(now: Timestamp) -> [(id: TicketHash, ask: Ask)] {
+    table.withLock { table in
+      table.asks.lazy.filter { $0.value.state == .pending && now < $0.value.askedAt + self.lifetime }
+        .map { (id: $0.key, ask: $0.value) }
+    }
+  }
+
+  /// One question; nil when it is not known (any more).
+  func ask(_ id: TicketHash) -> Ask? { table.withLock { $0.asks[id] } }
 
   /// What became of a question; nil when it is not known (any more), or is somebody else's.
   func state(of id: TicketHash, user: Bytes32, now: Timestamp) -> State? {

@@ -25,7 +25,7 @@ extension DataLoop {
       let question = try question(x, call, route, need)
       if navigates(call) { return sendAway(x, call, route, need, question) }
       if mayHold(x, call, route) { return hold(x, call, route, need) }
-      deny(x, call, .consentRequired(ask(question, x, call, route, need)))
+      giveLink(question, x, call, route, need) { .deny(.consentRequired($0)) }
     } catch {
       deny(x, call, error)
     }
@@ -77,11 +77,37 @@ extension DataLoop {
       consent: consent, server: route.consent.server, id: "", url: "", upstreamLink: link)
   }
 
-  /// Gives a question its link: a fresh one each time, since clients give up on one they have seen (MCP Inspector).
+  /// Tells of a question with a link of its own, when the link leads somewhere: at once, or where several processes share a store,
+  /// when it is there, since any of them may be asked for it next.
+  func giveLink(
+    _ question: ConsentQuestion, _ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed,
+    as reply: @escaping @Sendable (ConsentQuestion) -> ControlReply
+  ) {
+    let (question, records) = link(question, x, call, route, need)
+    guard let records else { return follow(reply(question), x, call) }
+    guard shared.control.isShared else {
+      tellControl { control in _ = await control.keep(records) }
+      return follow(reply(question), x, call)
+    }
+    askControl(x, call) { control in
+      await control.keep(records) ? reply(question) : .deny(.storeUnavailable)
+    }
+  }
+
+  /// Gives a question its link where the answer cannot wait: inside an upstream's stream.
   func ask(
     _ question: ConsentQuestion, _ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed
   ) -> ConsentQuestion {
-    guard let session = call.session?.snapshot else { return question }
+    let (question, records) = link(question, x, call, route, need)
+    if let records { tellControl { control in _ = await control.keep(records) } }
+    return question
+  }
+
+  /// A fresh link each time, since clients give up on one they have seen (MCP Inspector), and what has to be kept of it.
+  private func link(
+    _ question: ConsentQuestion, _ x: Exchange, _ call: Call, _ route: Route, _ need: ConsentNeed
+  ) -> (ConsentQuestion, QuestionRecords?) {
+    guard let session = call.session?.snapshot else { return (question, nil) }
     metrics.consentRequired &+= 1
     var question = question
     let ticket = Ticket.make()
@@ -90,26 +116,24 @@ extension DataLoop {
     question.consent.ask = ticket.hash
     // What is known beforehand teaches nothing.
     if need.source != .precheck { learn(x, call, route, question.consent) }
-    let isScript = callerKind(call) == .pageScript
-    if isScript, need.isUnexecuted, shared.keptCalls.perUser > 0,
-      let kept = KeptCall(x, route: route, maxBody: shared.keptCalls.maxBody)
-    {
-      question.isKept = true
-      let id = question.id
-      tellControl { control in await control.keep(kept, id: id, owner: session.user) }
+    var kept: KeptCall?
+    if callerKind(call) == .pageScript, need.isUnexecuted, shared.keptCalls.perUser > 0 {
+      kept = KeptCall(x, route: route, maxBody: shared.keptCalls.maxBody)
+      question.isKept = kept != nil
     }
-    shared.desk.asked(
-      ticket.hash,
-      ConsentDesk.Ask(
-        subject: subject(x, call, route, session), askedAt: Timestamp.now(),
-        // Only a client that is told by an elicitation hears of its completion.
-        mcpSession: rung(x, call) == .urlElicitation ? call.mcpSessionKey : nil))
+    let ask = ConsentDesk.Ask(
+      subject: subject(x, call, route, session), askedAt: Timestamp.now(),
+      // Only a client that is told by an elicitation hears of its completion.
+      mcpSession: rung(x, call) == .urlElicitation ? call.mcpSessionKey : nil)
+    shared.desk.asked(ticket.hash, ask)
     let continuation = Continuation(
       consent: question.consent, returnTo: refererPath(x) ?? "/auth/?done=consent",
       upstreamLink: question.upstreamLink)
-    let id = question.id
-    tellControl { control in await control.keep(continuation, id: id, owner: session.user) }
-    return question
+    return (
+      question,
+      QuestionRecords(
+        id: question.id, owner: session.user, continuation: continuation, call: kept, ask: ask)
+    )
   }
 
   /// What is called, as far as it is recognised when it comes again.
@@ -146,8 +170,9 @@ extension DataLoop {
     let target = x.requestBytes.string(x.request.target)
     if question.upstreamLink != nil {
       // The link's page shows the upstream's own link: the provider could not help.
-      let link = ask(question, x, call, route, need).url
-      return answer(x, call, .seeOther(link + "&return_to=" + PercentEncoding.encode(target)))
+      return giveLink(question, x, call, route, need) {
+        .respond(.seeOther($0.url + "&return_to=" + PercentEncoding.encode(target)))
+      }
     }
     metrics.consentRequired &+= 1
     let request = ownRequest(x, call)

@@ -116,8 +116,7 @@ extension DataLoop {
       guard let call = heldCall(id, entry), let route = call.route else { continue }
       do throws(Denial) {
         let question = try question(entry.exchange, call, route, entry.need)
-        deny(
-          entry.exchange, call, .consentRequired(ask(question, entry.exchange, call, route, entry.need)))
+        giveLink(question, entry.exchange, call, route, entry.need) { .deny(.consentRequired($0)) }
       } catch {
         deny(entry.exchange, call, error)
       }

@@ -65,10 +65,15 @@ extension DataLoop {
     }
     if input.inputResponses.map(RequestState.isDeclined) == true, let session = call.session?.snapshot {
       // Nobody will open that link: a call that comes again is asked about anew, not held.
-      shared.desk.withdraw(subject(x, call, route, session))
+      let subject = subject(x, call, route, session)
+      shared.desk.withdraw(subject)
+      let withdrawn = ReplicaMessage.withdrawn(ReplicaMessage.Subject(subject, route: route))
       let (user, requestID) = (session.user, hex(call.requestID))
       let what = ConsentSubject(scopes: [], route: route.path, tool: toolName(x, call))
-      tellControl { control in await control.clientDeclined(user, what, requestID: requestID) }
+      tellControl { control in
+        await control.clientDeclined(user, what, requestID: requestID)
+        await control.tell(withdrawn)
+      }
       return .consentDeclined
     }
     call.isBack = true

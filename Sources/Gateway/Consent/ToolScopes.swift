@@ -81,6 +81,12 @@ final class ToolScopes: Sendable {
     }
   }
 
+  /// Takes in what was stored, and forgets what is not there any more.
+  func replace(_ entries: [Learned]) {
+    learned.withLock { $0 = [:] }
+    restore(entries)
+  }
+
   /// All that was learned, in order.
   var all: [Learned] { learned.withLock { Array($0.values) }.sorted { $0.subject.key < $1.subject.key } }
 

@@ -7,23 +7,33 @@ internal import Sessions
 // What became of a question, and who is told: held calls, MCP sessions, pages that wait, and the page that fetches its call's answer.
 extension ControlPlane {
   /// The route that a consent is for; nil when it is gone from the configuration: links and attempts outlive this process.
-  func route(of consent: SignInAttempt.Consent) -> Route? { routes.all.first { $0.path == consent.route } }
+  func route(of consent: SignInAttempt.Consent) -> Route? { routes.route(path: consent.route) }
 
   /// Counts a round that the person completed.
   func noteRound(_ consent: SignInAttempt.Consent, user: UserKey) {
     guard let route = route(of: consent) else { return }
+    let now = clock()
     rounds.completed(
-      user: user.digest, route: route, tool: consent.tool, scopes: consent.scopes, at: clock())
+      user: user.digest, route: route, tool: consent.tool, scopes: consent.scopes, at: now)
+    tell(
+      .roundCompleted(
+        ReplicaMessage.Round(
+          user: user.digest, route: route.path, tool: consent.tool, scopes: consent.scopes, at: now)))
   }
 
-  /// Tells everybody who waits: held calls, MCP sessions, pages.
+  /// Rounds begin anew for a person.
+  func forgetRounds(of user: UserKey) {
+    rounds.forget(user: user.digest)
+    tell(.roundsForgotten(user: user.digest))
+  }
+
+  /// Tells everybody who waits, here and elsewhere: held calls, MCP sessions, pages.
   func settle(_ consent: SignInAttempt.Consent, _ state: ConsentDesk.State) {
-    let answered = consent.ask.flatMap { desk.answered($0, state) }
-    homes.settled(
-      ConsentOutcome(
-        user: consent.user, route: route(of: consent)?.index, state: state, subject: answered?.ask.subject,
-        ask: consent.ask, mcpSession: answered?.ask.mcpSession))
-    for id in answered?.all ?? [] { wakePages(id) }
+    let settlement = ReplicaMessage.Settlement(
+      ask: consent.ask, user: consent.user, session: consent.session, route: consent.route, state: state,
+      mcpSession: consent.ask.flatMap { desk.ask($0)?.mcpSession })
+    settleHere(settlement)
+    if isShared { Task { await self.settleElsewhere(settlement) } }
   }
 
   /// A walk to the provider ended without an answer: its link is used up, and a call that comes again is asked about anew.
@@ -31,9 +41,10 @@ extension ControlPlane {
     guard case .consent(let consent) = attempt.purpose, let ask = consent.ask else { return }
     desk.forget(ask)
     wakePages(ask)
+    tell(.dropped(ask))
   }
 
-  private func wakePages(_ ask: TicketHash) {
+  func wakePages(_ ask: TicketHash) {
     for waiter in pagesWaiting.removeValue(forKey: ask) ?? [:] { waiter.value.resume() }
   }
 
@@ -63,8 +74,9 @@ extension ControlPlane {
   /// Forgets what waits for a person: at sign-out, and when somebody else came back from the provider.
   func dropPending(of user: UserKey) async {
     desk.forget(user: user.digest)
+    tell(.userForgotten(user.digest))
     // What is on its way to the store is in it before it is thrown away.
-    for task in Array(recordsBeingKept.values) { await task.value }
+    for task in Array(recordsBeingKept.values) { _ = await task.value }
     do { try await store.discard(.keptCall, owner: user) } catch {
       noteFailure(error)
     }
@@ -78,14 +90,12 @@ extension ControlPlane {
     guard let session = await currentSession(request).session else {
       return .json(401, #"{"error":"login_required"}"#)
     }
-    let user = session.user.digest
-    if let wait = request.parameter("wait").flatMap({ Int($0) }), wait > 0,
-      desk.state(of: key, user: user, now: clock()) == .pending
-    {
+    var state = await self.state(of: key, user: session.user)
+    if let wait = request.parameter("wait").flatMap({ Int($0) }), wait > 0, state == .pending {
       await waitForAnswer(key, atMost: .seconds(min(wait, 25)))
+      state = await self.state(of: key, user: session.user)
     }
-    let state = desk.state(of: key, user: user, now: clock())?.rawValue ?? "unknown"
-    return .json(200, JSONValue.object(["state": .string(state)]).serialized())
+    return .json(200, JSONValue.object(["state": .string(state?.rawValue ?? "unknown")]).serialized())
   }
 
   /// Pages that may wait at once, of all people, and for one link.
@@ -128,14 +138,14 @@ extension ControlPlane {
     case .unavailable: return .deny(.storeUnavailable)
     case .none, .foreign: return .deny(.loginRequired)
     }
-    switch desk.state(of: key, user: session.user.digest, now: clock()) {
+    switch await state(of: key, user: session.user) {
     case .pending:
       return .respond(.json(409, #"{"error":"pending"}"#).adding("Retry-After", "1"))
     case .declined: return .deny(.consentDeclined)
     // Unknown after a restart: the call is tried, and refused again if it must be.
     case .granted, nil: break
     }
-    await recordsBeingKept[key]?.value
+    _ = await recordsBeingKept[key]?.value
     do {
       guard
         case .taken(let payload) = try await store.take(.keptCall, key, owner: session.user, now: clock()),

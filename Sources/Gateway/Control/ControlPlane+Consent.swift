@@ -35,44 +35,6 @@ struct Continuation: Sendable, Hashable {
 
 // Asking the person: what a link leads to, and what they answer there.
 extension ControlPlane {
-  /// Links that are open for one person: more are of no use to anybody.
-  private static let linksPerUser = 64
-  /// Records on their way to the store. Beyond that the store is too slow: kept calls hold memory, and come last.
-  private static let maxCallsBeingKept = 256
-  private static let maxRecordsBeingKept = 4096
-
-  /// Keeps a link's meaning. Whoever follows the link waits until that is done.
-  func keep(_ continuation: Continuation, id: String, owner: UserKey) async {
-    guard recordsBeingKept.count < Self.maxRecordsBeingKept else { return }
-    await put(.continuation, id, owner, continuation.encoded(), perOwner: Self.linksPerUser)
-  }
-
-  /// Keeps a refused call until its answer is fetched. Whoever fetches it waits until that is done.
-  func keep(_ call: KeptCall, id: String, owner: UserKey) async {
-    guard recordsBeingKept.count < Self.maxCallsBeingKept else { return }
-    await put(.keptCall, id, owner, call.encoded(), perOwner: policy.keptCallsPerUser)
-  }
-
-  /// Puts a record into the store, after whatever is on its way there under the same id.
-  private func put(
-    _ kind: RecordKind, _ id: String, _ owner: UserKey, _ payload: [UInt8], perOwner: Int
-  ) async {
-    guard let key = TicketHash(id) else { return }
-    let record = SingleUseRecord(
-      kind: kind, key: key, owner: owner, payload: payload, expiresAt: clock() + policy.linkLifetime,
-      perOwner: perOwner)
-    let store = store
-    let log = log
-    let before = recordsBeingKept[key]
-    let task = Task {
-      await before?.value
-      do { try await store.put(record) } catch { log.storeFailed("\(error)") }
-    }
-    recordsBeingKept[key] = task
-    await task.value
-    if recordsBeingKept[key] == task { recordsBeingKept[key] = nil }
-  }
-
   // MARK: The link's page
 
   /// A link that was followed by the person it was made for.
@@ -103,21 +65,15 @@ extension ControlPlane {
       let back = PercentEncoding.encode(ownTarget(request, id))
       throw Answer(response: .seeOther("/auth/login?return_to=" + back))
     }
-    await recordsBeingKept[key]?.value
     let found: RecordTake
     do throws(StoreError) {
-      found =
-        takes
-        ? try await store.take(.continuation, key, owner: session.user, now: clock())
-        : try await store.peek(.continuation, key, owner: session.user, now: clock())
+      found = try await look(key, of: session.user, takes: takes)
     } catch {
       throw Answer(response: storeFailed(error, request))
     }
     switch found {
     case .foreign: throw Answer(response: linkForeign(request))
-    case .missing:
-      let state = desk.state(of: key, user: session.user.digest, now: clock())
-      throw Answer(response: linkDead(request, state))
+    case .missing: throw Answer(response: linkDead(request, await state(of: key, user: session.user)))
     case .taken(let payload):
       guard let continuation = Continuation(encoded: payload), let route = route(of: continuation.consent)
       else { throw Answer(response: linkDead(request, nil)) }
@@ -168,7 +124,9 @@ extension ControlPlane {
       let answer = await carryOut(decision, link, request)
       // Nothing came of it, for instance because the provider cannot be reached: the person may press the button again.
       if answer.status >= 500 || answer.status == 400 || answer.status == 429 {
-        await keep(link.continuation, id: link.id, owner: link.session.user)
+        let records = QuestionRecords(
+          id: link.id, owner: link.session.user, continuation: link.continuation)
+        if let records { _ = await keep(records) }
       }
       return .respond(answer)
     } catch {

@@ -99,7 +99,7 @@ extension ControlPlane {
           entry.scopes.filter { !basic.contains($0) }, of: providers.key(slot), for: session.user)
       }
       metrics.consentsRevoked += 1
-      rounds.forget(user: session.user.digest)
+      forgetRounds(of: session.user)
       log.consentRevoked(
         session.user, ConsentSubject(scopes: entry.scopes, route: entry.route, tool: entry.tool),
         requestID: request.requestID)
@@ -119,6 +119,8 @@ extension ControlPlane {
       kind: .toolScopes, owner: nil, key: ControlPlane.noteKey(entry.subject.key),
       payload: entry.json.serializedBytes(), updatedAt: entry.at)
     do { try await store.put(note, keeping: Self.maxLearned) } catch { noteFailure(error) }
+    tell(
+      .scopesLearned(ReplicaMessage.Scopes(subject: entry.subject, scopes: entry.scopes, at: entry.at)))
     log.toolScopesLearned(route: entry.subject.route, scopes: entry.scopes)
   }
 
@@ -139,7 +141,10 @@ extension ControlPlane {
 
   /// Forgets what was learned about a route, a tool, or everything; returns how many entries.
   func forgetToolScopes(route: String?, tool: String?) async -> Int {
+    // What the others learned while nobody could be heard is meant as well.
+    if isShared { await restoreToolScopes() }
     let keys = toolScopes.forget(route: route, tool: tool)
+    tell(.scopesForgotten(route: route, tool: tool))
     do {
       // Also what was learned under a configuration that is gone.
       if route == nil, tool == nil { try await store.removeNotes(.toolScopes, owner: nil) }

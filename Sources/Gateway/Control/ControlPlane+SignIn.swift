@@ -98,7 +98,7 @@ extension ControlPlane {
       ticket = await signedIn(grant, replacing: previous?.hash, overlap: .seconds(30))
       metrics.signIns += 1
       metrics.signInsByProvider[home.name, default: 0] += 1
-      rounds.forget(user: user.digest)
+      forgetRounds(of: user)
       log.signedIn(user, requestID: request.requestID)
     }
     let response = landing.adding("Set-Cookie", cookies.expiredAttempt(arrival.attempt.cookieName))

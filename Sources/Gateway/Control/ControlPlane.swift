@@ -21,12 +21,15 @@ actor ControlPlane {
   let authority: SessionAuthority
   let store: any SessionStore
   let rounds: ConsentRounds
+  let line: ReplicaLine
   nonisolated let desk: ConsentDesk
   nonisolated let toolScopes: ToolScopes
   let clock: WallClock
   var metrics = ControlMetrics()
   /// Links and kept calls on their way to the store: whoever follows one at once waits for that.
-  var recordsBeingKept: [TicketHash: Task<Void, Never>] = [:]
+  var recordsBeingKept: [TicketHash: Task<Bool, Never>] = [:]
+  /// MCP sessions whose bindings the store did not take yet.
+  var unstoredMCPSessions: [TicketHash: SingleUseRecord] = [:]
   /// Pages that wait for the answer to a question.
   var pagesWaiting: [TicketHash: [UInt64: CheckedContinuation<Void, Never>]] = [:]
   var lastWaiter: UInt64 = 0
@@ -59,7 +62,8 @@ actor ControlPlane {
   init(
     loop: EventLoop, policy: Policy, routes: RouteTable, cookies: CookieJar, log: EventLog,
     providers: ProviderDirectory, authority: SessionAuthority, store: any SessionStore,
-    rounds: ConsentRounds, desk: ConsentDesk, toolScopes: ToolScopes, counters: Locked<ControlMetrics>,
+    rounds: ConsentRounds, line: ReplicaLine, desk: ConsentDesk, toolScopes: ToolScopes,
+    counters: Locked<ControlMetrics>,
     homes: LoopDirectory, logLinesDropped: @escaping @Sendable () -> UInt64,
     certificates: @escaping @Sendable () -> [TLSCertificateFacts], clock: @escaping WallClock
   ) {
@@ -75,6 +79,7 @@ actor ControlPlane {
     self.authority = authority
     self.store = store
     self.rounds = rounds
+    self.line = line
     self.desk = desk
     self.toolScopes = toolScopes
     self.clock = clock
@@ -82,6 +87,9 @@ actor ControlPlane {
     self.homes = homes
     self.certificates = certificates
   }
+
+  /// Whether other processes serve the same people from the same store.
+  nonisolated var isShared: Bool { line.isOn }
 
   // MARK: Own endpoints
 

@@ -115,4 +115,9 @@ struct ControlMetrics: Sendable {
   var logoutTokensRefused: UInt64 = 0
   /// Requests for sessions at the admin listener without its token.
   var operatorsRefused: UInt64 = 0
+  /// Messages between processes that share the store.
+  var replicaMessagesSent: UInt64 = 0
+  var replicaMessagesLost: UInt64 = 0
+  var replicaMessagesHeard: UInt64 = 0
+  var replicaMessagesRefused: UInt64 = 0
 }

@@ -121,6 +121,23 @@ enum MetricsPage {
         "coatcheck_resealed_total", "Stored values that were sealed again under the first key.",
         control.sealing.resealed
       ),
+      (
+        "coatcheck_replica_messages_sent_total", "Messages to other processes that share the session store.",
+        control.replicaMessagesSent
+      ),
+      (
+        "coatcheck_replica_messages_lost_total", "Messages to others that the store did not take.",
+        control.replicaMessagesLost
+      ),
+      (
+        "coatcheck_replica_messages_heard_total", "Messages of others that were understood.",
+        control.replicaMessagesHeard
+      ),
+      (
+        "coatcheck_replica_messages_refused_total",
+        "Messages that nobody here sent: not sealed with a key of the ring, damaged, too old, or played again.",
+        control.replicaMessagesRefused
+      ),
     ]
     for (name, help, value) in counters {
       counter(&out, name, help)
