@@ -39,6 +39,25 @@ extension Configuration {
     }
   }
 
+  /// Reads the token that operators show at the admin listener; nil where none is configured. Blocks.
+  /// - Throws: what is missing, weak or open to others; the token itself is never in a message.
+  public func readAdminToken() throws(ConfigurationError) -> Secret? {
+    guard let file = admin?.tokenFile else { return nil }
+    do throws(NamedFile.Failure) {
+      return NamedFile.adminToken(
+        try NamedFile(path: "admin.token_file", file: file, kind: .adminToken).read())
+    } catch {
+      throw ConfigurationError(problems: [places.problem(error.path, error.message)])
+    }
+  }
+
+  /// What a tool of operators is told where there is no such token.
+  public func missingAdminToken() -> ConfigurationError {
+    ConfigurationError(problems: [
+      places.problem("admin.token_file", "is missing: sessions are seen and ended with its token only")
+    ])
+  }
+
   /// Reads what `token_endpoint_auth_method` of the provider at `index` needs. Blocks.
   /// - Parameters:
   ///   - index: place in ``Providers/all``.

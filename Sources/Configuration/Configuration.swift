@@ -46,6 +46,8 @@ public struct Configuration: Sendable {
   public struct Admin: Sendable, Hashable {
     /// Where `/healthz`, `/readyz` and `/metrics` are served, without TLS and without a sign-in.
     public var listen = ListenAddress.unset
+    /// File with the token that operators show for sessions; nil: nobody sees or ends them there.
+    public var tokenFile: String?
   }
 
   /// The log.

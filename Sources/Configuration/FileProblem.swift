@@ -79,6 +79,7 @@ extension Configuration {
       add("session.store.redis.password_file", redis.passwordFile, .secret)
       add("session.store.redis.sentinel_password_file", redis.sentinelPasswordFile, .secret)
     }
+    add("admin.token_file", admin?.tokenFile, .adminToken)
     for (index, file) in session.encryptionKeyFiles.enumerated() {
       add("session.encryption_key_files[\(index)]", file, .sealingKey)
     }

@@ -13,7 +13,9 @@ public enum FileReader {
   }
 
   /// The content of a regular file of at most `limit` bytes.
-  public static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
+  /// - Parameter isPrivate: refuse a file that others than its owner and its group can read, or others than its
+  ///   owner can write.
+  public static func read(_ path: String, limit: Int, isPrivate: Bool = false) throws(Failure) -> [UInt8] {
     guard !path.isEmpty, !path.utf8.contains(0) else { throw failure(ENOENT) }
     // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -23,6 +25,11 @@ public enum FileReader {
     guard unsafe fstat(descriptor, &status) == 0 else { throw failure(errno) }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw Failure(message: "is not a regular file", isMissing: false)
+    }
+    guard !isPrivate || status.st_mode & 0o027 == 0 else {
+      throw Failure(
+        message: "can be read by other users or written by its group: use mode 0600 or 0640", isMissing: false
+      )
     }
     var content: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 16 << 10)

@@ -156,9 +156,18 @@ extension Configuration.Admin {
           "listen", \.listen, .listen, example: "127.0.0.1:9090",
           """
           Where `/healthz`, `/readyz`, `/metrics` and `/tool-scopes` are served, without TLS and without a \
-          sign-in. Keep it away from the public.
+          sign-in, and `/sessions` to who shows the token of `token_file`. Keep it away from the public.
           """
-        )
+        ),
+        make.optional(
+          "token_file", \.tokenFile, .file, otherwise: "nobody sees or ends sessions there",
+          example: "/etc/coatcheck/admin.token",
+          """
+          File with the token that `coatcheck sessions` and other tools of operators show for `/sessions`: \
+          one line of at least 32 characters, as `coatcheck key` prints it. Only its owner and its group may \
+          be able to read it.
+          """
+        ),
       ]
     }
   }

@@ -4,7 +4,7 @@ internal import Basics
 struct NamedFile {
   /// What must be in a file.
   enum Kind {
-    case secret, token, privateKey, certificate, sealingKey
+    case secret, token, privateKey, certificate, sealingKey, adminToken
 
     /// Completes "the file x": what is wrong when the content is not that.
     var demand: String {
@@ -14,6 +14,8 @@ struct NamedFile {
       case .privateKey: "must hold a private key in PEM form, without a password"
       case .certificate: "must hold certificates in PEM form"
       case .sealingKey: "must hold a key as \"coatcheck key\" prints it"
+      case .adminToken:
+        "must hold one line of at least 32 letters, digits and signs that nobody can guess: make one with \"coatcheck key\""
       }
     }
   }
@@ -34,7 +36,7 @@ struct NamedFile {
   func read() throws(Failure) -> [UInt8] {
     let content: [UInt8]
     do {
-      content = try FileReader.read(file, limit: Configuration.maxFileBytes)
+      content = try FileReader.read(file, limit: Configuration.maxFileBytes, isPrivate: kind == .adminToken)
     } catch {
       throw Failure(path: path, message: "the file \(file) \(error.message)", isMissing: error.isMissing)
     }
@@ -53,6 +55,21 @@ struct NamedFile {
     return isLine && String(validating: bytes, as: UTF8.self) != nil ? Secret(bytes: bytes) : nil
   }
 
+  /// The token in the bytes of a file; nil when it is none, too short, or one that can be guessed.
+  static func adminToken(_ content: [UInt8]) -> Secret? {
+    guard let secret = secret(content) else { return nil }
+    let isStrong = secret.withBytes { bytes in
+      var seen: Set<UInt8> = []
+      for i in bytes.indices {
+        guard (0x21...0x7E).contains(bytes[i]) else { return false }
+        seen.insert(bytes[i])
+      }
+      // Of random letters so few are alike; what is typed or repeated has fewer kinds.
+      return bytes.count >= 32 && seen.count >= 12
+    }
+    return isStrong ? secret : nil
+  }
+
   /// Platforms' tokens have one or two thousand.
   private static let maxTokenBytes = 16 << 10
 
@@ -67,6 +84,7 @@ struct NamedFile {
       return text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----")
         && !text.contains("ENCRYPTED")
     case .certificate: return String(decoding: content, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----")
+    case .adminToken: return Self.adminToken(content) != nil
     case .sealingKey:
       let line = content.filter { $0 > 0x20 }
       return Base64.decodeLenient(String(decoding: line, as: UTF8.self))?.count == 32

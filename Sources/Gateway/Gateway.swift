@@ -233,8 +233,12 @@ public final class Gateway: Sendable {
   }
 
   private func startAdmin(_ admin: Configuration.Admin, _ parts: Parts) async throws(StartError) {
+    let token: Secret?
+    do throws(ConfigurationError) { token = try configuration.readAdminToken() } catch {
+      throw StartError(description: error.description)
+    }
     let endpoint = try await onLoop(controlLoop) { () throws(StartError) in
-      let endpoint = AdminEndpoint(loop: self.controlLoop, control: parts.control)
+      let endpoint = AdminEndpoint(loop: self.controlLoop, control: parts.control, token: token)
       let server = HTTPServer(loop: self.controlLoop, handler: endpoint, limits: AdminEndpoint.limits)
       endpoint.server = server
       let address = SocketAddress(bytes: admin.listen.bytes, port: admin.listen.port)

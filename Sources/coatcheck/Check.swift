@@ -20,7 +20,7 @@ struct Check: AsyncParsableCommand {
   var online = false
 
   func run() async throws {
-    let configuration = try Console.load(file)
+    let configuration = Console.load(file)
     for caution in configuration.cautions { Console.note("note: \(caution)") }
     let problems = configuration.fileProblems(environment: Console.environment)
     // A file that is not there yet is told; one that is there and wrong is an error in any case.

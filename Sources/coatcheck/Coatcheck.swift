@@ -11,7 +11,7 @@ struct Coatcheck: AsyncParsableCommand {
       user's own access token.
       """,
     version: "coatcheck \(Version.text)",
-    subcommands: [Run.self, Check.self, Schema.self, Key.self])
+    subcommands: [Run.self, Check.self, Schema.self, Key.self, SessionCommands.self])
 }
 
 /// What this program calls itself.
@@ -23,6 +23,14 @@ enum Version {
 enum ExitStatus {
   /// The configuration is at fault: starting again will not help.
   static let configuration: Int32 = 78
+  /// What was asked for does not make sense.
+  static let usage: Int32 = 64
+  /// There is no such session.
+  static let unknown: Int32 = 66
+  /// The running proxy does not answer.
+  static let unreachable: Int32 = 69
+  /// The running proxy wants another token.
+  static let refused: Int32 = 77
   /// Anything else that keeps the program from running.
   static let failure: Int32 = 1
 }

@@ -4,7 +4,7 @@ internal import Glibc
 /// Talking to the person at the terminal.
 enum Console {
   /// Loads the configuration or ends the program with everything that is wrong with it.
-  static func load(_ file: String) throws -> Configuration {
+  static func load(_ file: String) -> Configuration {
     do { return try Configuration.load(path: file) } catch {
       fail(error.description, ExitStatus.configuration)
     }

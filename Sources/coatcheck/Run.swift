@@ -17,7 +17,7 @@ struct Run: AsyncParsableCommand {
   var file: String
 
   func run() async throws {
-    let configuration = try Console.load(file)
+    let configuration = Console.load(file)
     let environment = Console.environment
     let problems = configuration.fileProblems(environment: environment)
     if !problems.isEmpty {
