@@ -43,7 +43,7 @@ import Testing
                 isSecure: true, sessionName: "__Host-c", sameSite: .lax, attemptLifetime: .seconds(600))),
             clock: { noon }),
           slots: CredentialSlots(scopeNamesResource: false, sessionClaims: []), origin: given.issuer,
-          callbackPath: "/auth/callback/" + given.name, postLogoutRedirectURI: "/")
+          callbackPath: "/auth/callback/" + given.name, postLogoutRedirectURI: "/", frontChannel: .off)
       })
   }
 
