@@ -118,7 +118,7 @@ extension DataLoop: ExchangeHandler {
       return askForSession(x, call, ticket)
     }
     // Who is signed in elsewhere is not signed in here.
-    if let home = route.provider, home.index != entry.snapshot.provider {
+    if let only = route.onlyProvider, only != entry.snapshot.provider {
       return deny(x, call, .loginRequired)
     }
     entry.lastSeen = now

@@ -29,6 +29,8 @@ final class Route: Sendable {
   let isMCP: Bool
   /// Sessions of this provider alone count here; nil: those of all.
   let provider: Provider?
+  /// The place of ``provider``: asked of every request, and nothing to count references of.
+  let onlyProvider: Int?
   /// Which of a session's tokens goes upstream; nil where none does.
   let credentialSlot: Int?
   /// The scopes that the route's token is asked with.
@@ -64,6 +66,7 @@ final class Route: Sendable {
     self.needsSession = needsSession
     self.isMCP = isMCP
     self.provider = provider
+    onlyProvider = provider?.index
     self.credentialSlot = credentialSlot
     self.scope = scope
     self.resource = resource

@@ -35,10 +35,20 @@ def still_works(guest, two) -> None:
     assert guest.sign_in_at("staff").signed_in and two["staff"].count["authorization_code"] == 1
 
 
+@pytest.fixture
+def promises(request, two) -> bool:
+    """Whether the providers say that their answers name them. It is there before the proxy asks them."""
+    if not request.param:
+        for one in two.all.values():
+            one.metadata_changes = {"authorization_response_iss_parameter_supported": None}
+    return request.param
+
+
 # An honest answer in the wrong place
 
-@pytest.mark.parametrize("iss", ["staff", "customers", ABSENT])
-def test_what_was_begun_at_one_is_not_taken_at_the_path_of_the_other(guest, two, iss):
+@pytest.mark.parametrize("promises, iss", [(True, "staff"), (True, "customers"), (True, ABSENT), (False, "staff"), (False, "customers"), (False, ABSENT)],
+                         indirect=["promises"])
+def test_what_was_begun_at_one_is_not_taken_at_the_path_of_the_other(promises, guest, two, iss):
     visitor = guest()
     answer = answer_of(two["staff"].approve(visitor.start_at("staff"), "harvey"))
     answer["iss"] = two[iss].issuer if iss else None
@@ -48,12 +58,10 @@ def test_what_was_begun_at_one_is_not_taken_at_the_path_of_the_other(guest, two,
     still_works(visitor, two)
 
 
-@pytest.mark.parametrize("promises, path", [(True, "staff"), (True, "customers"), (False, "staff")])
-def test_a_code_of_one_is_not_redeemed_for_an_attempt_at_the_other(guest, two, promises, path):
+@pytest.mark.parametrize("promises, path", [(True, "staff"), (True, "customers"), (False, "staff")], indirect=["promises"])
+def test_a_code_of_one_is_not_redeemed_for_an_attempt_at_the_other(promises, guest, two, path):
     # The attacker is the customers' provider: it sends the browser on to the staff's, as if that had been asked, with the state of
     # the attempt at itself. The code that comes is the staff's.
-    for one in two.all.values():
-        one.metadata_changes = {} if promises else {"authorization_response_iss_parameter_supported": None}
     visitor = guest()
     begun = answer_of(visitor.start_at("customers"))
     passed_on = begun | {"redirect_uri": f"{visitor.url}/auth/callback/staff"}
@@ -84,9 +92,8 @@ def test_two_different_iss_are_none(guest, two):
     refused(visitor, two, visitor.navigate(f"/auth/callback/staff?{query}"))
 
 
-def test_where_iss_is_not_promised_another_ones_is_refused_all_the_same(guest, two):
-    for one in two.all.values():
-        one.metadata_changes = {"authorization_response_iss_parameter_supported": None}
+@pytest.mark.parametrize("promises", [False], indirect=True)
+def test_where_iss_is_not_promised_another_ones_is_refused_all_the_same(promises, guest, two):
     visitor = guest()
     answer = answer_of(two["staff"].approve(visitor.start_at("staff"), "harvey"))
     refused(visitor, two, deliver(visitor, "staff", answer | {"iss": two["customers"].issuer}))
@@ -106,9 +113,10 @@ def test_attempts_at_both_at_once_each_find_their_own_answer(guest, two):
 
 # Errors
 
-@pytest.mark.parametrize("path, iss", [("staff", "customers"), ("customers", "customers"), ("customers", "staff"), ("staff", None)])
+@pytest.mark.parametrize("promises, path, iss", [(True, "staff", "customers"), (True, "customers", "customers"), (True, "customers", "staff"),
+                                                 (True, "staff", None), (False, "customers", None)], indirect=["promises"])
 @pytest.mark.parametrize("error", ["access_denied", "server_error"])
-def test_an_error_of_another_provider_is_not_believed(guest, two, path, iss, error):
+def test_an_error_of_another_provider_is_not_believed(promises, guest, two, path, iss, error):
     visitor = guest()
     state = answer_of(visitor.start_at("staff"))["state"]
     response = deliver(visitor, path, {"error": error, "error_description": "call this number", "state": state, "iss": two[iss].issuer if iss else None})
