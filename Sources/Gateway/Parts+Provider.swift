@@ -66,6 +66,7 @@ extension Gateway {
     cookies: CookieJar, store: any SessionStore
   ) -> ProviderDirectory {
     var all: [ConfiguredProvider] = []
+    let isOnly = configuration.providers.all.count == 1
     for (index, oidc) in configuration.providers.all.enumerated() {
       let provider = makeProvider(settings[index], tls.providers[index])
       let own = CredentialSlots(
@@ -80,7 +81,7 @@ extension Gateway {
       all.append(
         ConfiguredProvider(
           index: index, name: oidc.name,
-          sessionName: oidc.name == Configuration.OIDC.defaultName ? nil : oidc.name,
+          sessionName: isOnly && oidc.name == Configuration.OIDC.defaultName ? nil : oidc.name,
           title: oidc.displayName ?? oidc.issuer.host, provider: provider, signIn: signIn, slots: own,
           origin: oidc.issuer.origin, callbackPath: oidc.redirectPath,
           postLogoutRedirectURI: configuration.postLogoutRedirectURI(of: oidc),

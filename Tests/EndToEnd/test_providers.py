@@ -139,6 +139,16 @@ def test_one_person_at_two_clients_of_one_issuer_keeps_two_sets_of_tokens(two_pr
     login_required(guest.call(path="/tools"))
 
 
+def test_the_name_of_a_single_provider_is_good_for_one_of_several_as_well(two_proxy, two, upstream):
+    staff = two["staff"]
+    one = two_proxy({"oidc": [entry("default", staff), entry("other", staff)], "routes": [{"path": "/mcp", "upstream": upstream.url, "scope": "mcp.use"}]})
+    for name in ("default", "other"):
+        guest = Guest(one, two)
+        guest.provider = staff
+        assert guest.pass_provider(guest.navigate(f"/auth/login?provider={name}&return_to=%2F")).status == 303
+        assert guest.who() == "harvey" and guest.session()["provider"] == name
+
+
 def test_two_people_with_one_subject_at_two_issuers_never_meet(guest, two, upstream):
     guarded = Guarded("files.write", NEEDS_MORE)
     upstream.on("write", guarded)
