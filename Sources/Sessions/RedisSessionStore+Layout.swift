@@ -67,13 +67,7 @@ extension RedisSessionStore {
     guard let fields = found.array, fields.count == 3, let version = fields[0].text.flatMap({ Int($0) }),
       let oldest = fields[1].text.flatMap({ Int($0) }), version > 0, let check = fields[2].bytes
     else { throw .corrupt("the keys under \(prefix) are those of something else") }
-    guard oldest <= layout.version else {
-      throw .corrupt(
-        """
-        the sessions in Redis have layout \(version) and need a program that knows layout \(oldest), this one knows \
-        \(layout.version): start the newer release, or choose another key prefix
-        """)
-    }
+    guard oldest <= layout.version else { throw .newer(found: version, known: layout.version) }
     return (version, check)
   }
 
