@@ -77,6 +77,12 @@ def number(port: int, section: str, name: str) -> float:
     return float(ask(port, "INFO", section).split(f"\r\n{name}:")[1].split("\r\n")[0])
 
 
+def spent(port: int) -> list[float]:
+    """Of the server so far: seconds of its processor, bytes in, bytes out."""
+    processor = number(port, "cpu", "used_cpu_user") + number(port, "cpu", "used_cpu_sys")
+    return [processor] + [number(port, "stats", f"total_net_{way}_bytes") for way in ("input", "output")]
+
+
 def measure_redis(args: argparse.Namespace, directory: Path) -> None:
     print(f"Redis, {args.sessions:,} sessions", flush=True)
     port = free_port()
@@ -90,13 +96,13 @@ def measure_redis(args: argparse.Namespace, directory: Path) -> None:
         fill(args.binary, options, args.sessions)
         used = number(port, "memory", "used_memory") - empty
         print(f"    memory bytes_per_session={used / args.sessions:.0f} used={used:.0f} resident={number(port, 'memory', 'used_memory_rss'):.0f}", flush=True)
-        before = number(port, "cpu", "used_cpu_user") + number(port, "cpu", "used_cpu_sys")
-        commands = number(port, "stats", "total_commands_processed")
-        run(args.binary, "measure", *options, "--sessions", args.sessions, "--operations", args.operations, "--sweep")
-        spent = number(port, "cpu", "used_cpu_user") + number(port, "cpu", "used_cpu_sys") - before
-        print(f"    server cpu_seconds={spent:.2f} commands={number(port, 'stats', 'total_commands_processed') - commands:.0f}", flush=True)
-        traffic = [number(port, "stats", f"total_net_{way}_bytes") for way in ("input", "output")]
-        print(f"    traffic in={traffic[0]:.0f} out={traffic[1]:.0f}", flush=True)
+        for kind in ("lookup", "refresh", "insert", "touch", "page", "sweep"):
+            before = spent(port)
+            lines = run(args.binary, "measure", *options, "--sessions", args.sessions, "--operations", args.operations, "--only", kind)
+            used = [after - one for one, after in zip(before, spent(port))]
+            # What a kind counts: operations, or sessions that it touched, listed or removed.
+            count = sum(float(word.split("=")[1]) for line in lines for word in line.split() if word.split("=")[0] in ("count", "sessions", "removed"))
+            print(f"    server {kind} cpu_us={used[0] / count * 1e6:.1f} in={used[1] / count:.0f} out={used[2] / count:.0f}", flush=True)
     finally:
         server.stop()
 

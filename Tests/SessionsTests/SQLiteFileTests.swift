@@ -209,6 +209,30 @@ import Testing
     }
   }
 
+  @Test(arguments: [499, 500, 1001])
+  func `a sweep takes everything that is too old, however much it is`(count: Int) async throws {
+    let directory = try TemporaryDirectory()
+    let sealer = Sealer(current: .make())
+    let store = try await SQLiteSessionStore.open(path: directory.file("s.db"), sealer: sealer)
+    let young = Session.sample(now: clock.now)
+    try await store.insert(young, removing: nil)
+    let old = Session.sample(now: clock.now - .seconds(3600))
+    try await store.insert(old, removing: nil)
+    // Only their columns count here.
+    try await directory.sql(
+      """
+      INSERT INTO sessions (hash, user, sid, generation, created_at, seen_at, sealed)
+      WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < \(count))
+      SELECT randomblob(32), user, sid, generation, created_at, seen_at, x'00' FROM n, sessions
+      WHERE hash = \(literal(old.hash))
+      """)
+    try await store.sweep(
+      createdBefore: clock.now - .seconds(7200), seenBefore: clock.now - .seconds(60), now: clock.now)
+    #expect(try await store.count() == 1)
+    expectSame(try await store.load(young.hash), young)
+    await store.close()
+  }
+
   @Test func `a file of something else is refused and not touched`() async throws {
     let directory = try TemporaryDirectory()
     let text = Array(repeating: "This is not a database. ", count: 100).joined()
