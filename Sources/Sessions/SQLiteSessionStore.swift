@@ -185,43 +185,6 @@ public final class SQLiteSessionStore: SessionStore {
     try await hashes(where: "sid", is: UserKey.sidDigest(issuer: issuer, sid: sid))
   }
 
-  public func touch(_ uses: [TicketHash: Timestamp]) async throws(StoreError) {
-    try await transaction { db in
-      let statement = try db.cachedStatement(
-        sql: "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE hash = ?")
-      for (hash, time) in uses { try statement.execute(arguments: [time.milliseconds, hash.data]) }
-    }
-  }
-
-  public func sweep(createdBefore: Timestamp, seenBefore: Timestamp, now: Timestamp) async throws(StoreError)
-  {
-    // Some at a time, so that others are served in between: overwriting a row that goes takes a tenth of a millisecond, and after a
-    // night there may be many.
-    let batch = 500
-    var gone = batch
-    while gone == batch {
-      gone = try await transaction { db in
-        try db.execute(
-          sql: """
-            DELETE FROM sessions WHERE rowid IN
-            (SELECT rowid FROM sessions WHERE created_at <= ? OR seen_at <= ? LIMIT ?)
-            """, arguments: [createdBefore.milliseconds, seenBefore.milliseconds, batch])
-        return db.changesCount
-      }
-    }
-    try await transaction { db in
-      let limit = (now + Session.clockTolerance).milliseconds
-      try db.execute(
-        sql: """
-          UPDATE sessions SET created_at = min(created_at, ?), seen_at = min(seen_at, ?)
-          WHERE created_at > ? OR seen_at > ?
-          """,
-        arguments: [now.milliseconds, now.milliseconds, limit, limit])
-      try db.execute(sql: "DELETE FROM aliases WHERE until <= ?", arguments: [now.milliseconds])
-      try db.execute(sql: "DELETE FROM records WHERE expires_at <= ?", arguments: [now.milliseconds])
-    }
-  }
-
   public func count() async throws(StoreError) -> Int {
     try await transaction { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM sessions") ?? 0 }
   }
