@@ -29,7 +29,7 @@ def test_each_step_of_a_sign_in_may_be_at_another_replica(fleet):
     url = harvey.at(first).start_sign_in("/mcp")
     assert harvey.at(second).come_back(fleet.provider.approve(url, "harvey")).status == 303
     assert harvey.at(third).who() == "harvey"
-    assert harvey.at(fourth).session()["user"]
+    assert harvey.at(fourth).signed_in
     assert harvey.at(fourth).sign_out().status == 303
     for one in fleet.proxies:
         assert not harvey.at(one).signed_in
@@ -89,15 +89,3 @@ def test_the_cookie_of_a_user_who_was_replaced_by_another_is_worth_nothing_anywh
     for one in fleet.proxies:
         answer = thief.at(one).call()
         assert answer.status == 401 or answer.json()["result"]["content"][0]["text"] != "harvey", answer
-
-
-def test_an_mcp_session_that_was_opened_at_one_replica_is_used_at_all_and_by_nobody_else(fleet):
-    first, *others = fleet.proxies
-    harvey, kim = fleet.visitor(user="harvey"), fleet.visitor(user="kim")
-    client = Client(harvey.at(first), LEGACY)
-    for one in others:
-        client.visitor = harvey.at(one)
-        assert client.call("whoami").json()["result"]["content"][0]["text"] == "harvey"
-        intruder = Client(kim.at(one), LEGACY)
-        intruder.session = client.session
-        assert intruder.call("whoami").status == 404

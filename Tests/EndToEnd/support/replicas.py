@@ -147,13 +147,15 @@ class Wanderer(Visitor):
 # Load
 
 class Line:
-    """A kept connection to one replica."""
+    """A kept connection to one replica; made anew when the replica has closed it."""
 
     def __init__(self, one: Proxy):
         self.one = one
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def call(self, data: bytes) -> tuple[int, bytes]:
+        if self.streams and self.streams[0].at_eof():
+            self.close()
         if self.streams is None:
             self.streams = await asyncio.open_connection("127.0.0.1", self.one.port)
         reader, writer = self.streams
