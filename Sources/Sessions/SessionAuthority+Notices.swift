@@ -46,6 +46,8 @@ extension SessionAuthority {
     case .interrupted:
       isDeaf = true
       events.told(notice)
+      // Whatever cut this off may have cut off the rest. Loops serve from what they have, so nobody else might ask for a while.
+      Task { await self.watchStore() }
     case .resumed:
       events.told(notice)
       for waiter in waiters.values { waiter.call() }
