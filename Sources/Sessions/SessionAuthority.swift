@@ -169,7 +169,8 @@ public actor SessionAuthority {
       events.changed(.updated(session))
     }
     return SignInResult(
-      ticket: ticket, session: session, previous: previous, userChanged: userChanged)
+      ticket: ticket, session: session, previous: previous, userChanged: userChanged,
+      isKnownToAll: !store.isShared || !unsaved.contains(session.hash))
   }
 
   /// Notes that a session is in use. Report at least every ``SessionPolicy/touchInterval`` while it is.

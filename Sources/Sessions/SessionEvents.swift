@@ -132,4 +132,6 @@ public struct SignInResult: Sendable {
   /// Whether ``previous`` was somebody else's, or of another provider. Nothing of it was carried over, and nothing that hangs on it
   /// may be.
   public let userChanged: Bool
+  /// False when a store that other processes use could not take the session: they do not know its ticket.
+  public let isKnownToAll: Bool
 }

@@ -95,7 +95,13 @@ extension ControlPlane {
       let grant = home.slots.grant(
         arrival, user: user, provider: home.sessionName, previous: kin,
         consentSlot: consentSlot(arrival.attempt))
-      ticket = await signedIn(grant, replacing: previous?.hash, overlap: .seconds(30))
+      let result = await signedIn(grant, replacing: previous?.hash, overlap: .seconds(30))
+      guard result.isKnownToAll else {
+        // At any other process the next request would be told to sign in: better to be told to try again.
+        _ = await end(result.session.hash)
+        return unavailable(request)
+      }
+      ticket = result.ticket
       metrics.signIns += 1
       metrics.signInsByProvider[home.name, default: 0] += 1
       forgetRounds(of: user)
@@ -126,16 +132,18 @@ extension ControlPlane {
       replaced = browser.hash
     }
     // An MCP client that carries the old ticket must be able to repeat its call.
-    return await signedIn(grant, replacing: replaced, overlap: policy.absoluteTimeout)
+    return await signedIn(grant, replacing: replaced, overlap: policy.absoluteTimeout).ticket
   }
 
-  private func signedIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration) async -> Ticket {
+  private func signedIn(_ grant: SignInGrant, replacing old: TicketHash?, overlap: Duration) async
+    -> SignInResult
+  {
     let result = await authority.signIn(grant, replacing: old, overlap: overlap)
     if let gone = result.previous, result.userChanged {
       await homes.forget([gone.hash])
       await dropPending(of: gone.user)
     }
-    return result.ticket
+    return result
   }
 
   /// What came of a consent: a provider may let the person untick what was asked, and come back with less, or nothing, of it.
