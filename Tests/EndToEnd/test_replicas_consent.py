@@ -1,4 +1,5 @@
-"""Consent over several replicas: the question is asked at one, answered at another, and the call that waits goes through where it waits."""
+"""MCP sessions and consent over several replicas: the question is asked at one, answered at another, and the call that waits goes through where
+it waits."""
 
 from __future__ import annotations
 
@@ -67,3 +68,15 @@ def test_a_decline_at_one_replica_ends_the_wait_at_another(fleet):
         answer = held.last()
     assert told(answer).reason == "consent_declined", answer
     assert fleet.judge.ran == []
+
+
+def test_an_mcp_session_that_was_opened_at_one_replica_is_used_at_all_and_by_nobody_else(fleet):
+    first, *others = fleet.proxies
+    harvey, kim = fleet.visitor(user="harvey"), fleet.visitor(user="kim")
+    client = Client(harvey.at(first), LEGACY)
+    for one in others:
+        client.visitor = harvey.at(one)
+        assert client.call("whoami").json()["result"]["content"][0]["text"] == "harvey"
+        intruder = Client(kim.at(one), LEGACY)
+        intruder.session = client.session
+        assert intruder.call("whoami").status == 404

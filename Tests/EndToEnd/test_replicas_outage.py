@@ -85,8 +85,10 @@ def test_signed_in_users_go_on_at_every_replica_while_redis_is(fleet, redis, kin
     # What begins anew has to wait, and is told for how long.
     for one in fleet.proxies:
         told_to_wait(fleet.anybody("mike").at(one).navigate("/auth/login"))
+    # A server that is full still forgets: the way back can be gone once, and no session comes of it.
+    for one in fleet.proxies[:1] if kind == "full" else fleet.proxies:
         told_to_wait(unfinished.at(one).come_back(callback))
-        assert unfinished.cookies
+        assert not unfinished.at(one).signed_in
     # Readiness and metrics tell; the processes live.
     for one in fleet.proxies:
         wait_until(lambda: ready(one) == 503, "the replica to say that its store is gone", 5, every=0.1)
@@ -99,8 +101,9 @@ def test_signed_in_users_go_on_at_every_replica_while_redis_is(fleet, redis, kin
     seen_everywhere(fleet, visitors + due)
     wait_until(lambda: fleet.anybody("mike").start_sign_in(), "a sign-in to begin")
     assert fleet.anybody("mike").sign_in().who() == "mike"
-    fleet.provider.is_unharmed()
-    assert len(fleet.provider.families) == len(visitors + due) + 1
+    assert fleet.provider.count["reuse"] == 0
+    families = [family for family in fleet.provider.families if family.user not in ("mike", "louis")]
+    assert len(families) == len(visitors + due) and not any(family.revoked for family in families)
 
 
 @pytest.mark.parametrize("kind", ["killed", "silent"])
@@ -152,10 +155,10 @@ def test_after_the_grace_everybody_is_asked_for_patience_and_nobody_to_sign_in(f
     seen_everywhere(fleet, visitors)
     redis.kill()
     begun = time.monotonic()
+    assert [visitors[0].at(one).who() for one in fleet.proxies] == [visitors[0].user] * 2
     for one in fleet.proxies:
-        assert visitors[0].at(one).who() == visitors[0].user
         wait_until(lambda: visitors[0].at(one).call().status == 503, "the grace to be over", 12, every=0.1)
-    assert time.monotonic() - begun > 2.5
+    assert time.monotonic() - begun > 2
     for one in fleet.proxies:
         for visitor in visitors:
             told_to_wait(visitor.at(one).call())

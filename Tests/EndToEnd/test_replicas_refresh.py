@@ -14,8 +14,8 @@ from support.replicas import Crowd, Fleet
 from support.upstream import good, refuse
 
 REQUESTS = 10_000
-LIFE = 4
-"""How many seconds an access token lives. The next one is fetched after 2.7 s at the soonest: a second ahead, less a tenth of jitter."""
+LIFE = 3
+"""How many seconds an access token lives. The next one is fetched after 1.8 s at the soonest: a second ahead, less a tenth of jitter."""
 
 SHORT = {"tokens": {"refresh_before_expiry": "1s", "refresh_timeout": "15s"}}
 
@@ -33,8 +33,8 @@ def test_ten_thousand_calls_of_many_users_over_all_replicas_at_once_refresh_once
     provider.access_token_seconds = LIFE
     visitors = fleet.visitors(40)
     begun = time.monotonic()
-    # A user's wave reaches all replicas at the same moment, twice each, every half a second or so.
-    crowd = Crowd(fleet, visitors, each=2, pause=0.6 * count / 4).run(REQUESTS)
+    # A user's wave reaches all replicas at the same moment, twice each, every few tenths of a second.
+    crowd = Crowd(fleet, visitors, each=2, pause=0.4 * count / 4).run(REQUESTS)
     elapsed = time.monotonic() - begun
     crowd.all_well()
     assert crowd.sum >= REQUESTS
