@@ -23,6 +23,8 @@ struct RedisLayout: Sendable {
 
 extension RedisSessionStore {
   func prepare(_ layout: RedisLayout) async throws(StoreError) {
+    // Whoever may not do this would be refused in the middle of every change. It is no notice, and heard by nobody.
+    _ = try await send(RedisCommand("PUBLISH", [keys.channel, []]))
     let check = sealer.seal(Self.checkText, for: .keyCheck)
     // Several may start at the same time: one makes it, and all go on with what it made.
     let found = try await run(

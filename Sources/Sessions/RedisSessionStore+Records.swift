@@ -4,7 +4,9 @@ internal import Synchronization
 
 // Records: kept until they are taken once. All of one kind are in one slot, so that their number has a bound.
 extension RedisSessionStore {
-  public func put(_ record: SingleUseRecord) async throws(StoreError) { _ = try await put(record, unlessAt: nil) }
+  public func put(_ record: SingleUseRecord) async throws(StoreError) {
+    _ = try await put(record, unlessAt: nil)
+  }
 
   public func claim(_ record: SingleUseRecord, now: Timestamp) async throws(StoreError) -> Bool {
     try await put(record, unlessAt: now)

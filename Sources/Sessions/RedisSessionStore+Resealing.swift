@@ -35,11 +35,14 @@ struct RedisWalk: Sendable {
 // the time (`ZSCAN`); what came later is under the current key.
 extension RedisSessionStore {
   public func adopt(_ ring: KeyRing) async throws(StoreError) {
-    guard let stored = try await send(RedisCommand("HGET", key: keys.meta, [Self.checkField])).bytes else {
-      throw .corrupt("the check of the keys is gone")
+    if let stored = try await send(RedisCommand("HGET", key: keys.meta, [Self.checkField])).bytes {
+      try await checkKey(stored, Sealer(ring))
+      sealer.replace(with: ring)
+    } else {
+      // Redis lost what it had: nothing is left that the ring would have to open.
+      sealer.replace(with: ring)
+      try await prepare(.current)
     }
-    try await checkKey(stored, Sealer(ring))
-    sealer.replace(with: ring)
     state.withLock { $0.walk = $0.walk.anew }
   }
 

@@ -121,7 +121,13 @@ public final class RedisSessionStore: SessionStore {
         session.hash.digest.bytes, row.bytes, .init(decimal: row.seenAt), .init(decimal: row.createdAt),
         backstop,
       ])
-    if let current = answer.bytes { throw .conflict(current: Self.number(current)) }
+    if let current = answer.bytes.flatMap(Self.number) {
+      // Nobody else makes this hash: it was put there by a try whose answer was lost, and its second step may be missing.
+      if current == session.generation, let old {
+        try await retire(old, for: session.hash, aliasUntil: aliasUntil)
+      }
+      throw .conflict(current: current)
+    }
     // Who looked through the index between the two has taken out what was not there yet.
     try await enter(session)
     if let old { try await retire(old, for: session.hash, aliasUntil: aliasUntil) }

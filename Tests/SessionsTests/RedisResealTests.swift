@@ -79,6 +79,17 @@ import Testing
     await scene.store.close()
   }
 
+  @Test func `where Redis lost what it had, any ring will do`() async throws {
+    let scene = try await Scene(.single, clock)
+    _ = try await scene.place.ask("DEL", try await scene.place.keys())
+    let new = SealingKey.make()
+    try await scene.store.adopt(ring(new))
+    try await scene.store.insert(scene.sessions[0], removing: nil, aliasUntil: nil)
+    let other = try await scene.place.open(sealer: Sealer(current: new))
+    expectSame(try await other.load(scene.sessions[0].hash), scene.sessions[0])
+    for store in [scene.store, other] { await store.close() }
+  }
+
   @Test func `what no key opens is counted and left`() async throws {
     let scene = try await Scene(.single, clock)
     let new = SealingKey.make()

@@ -258,20 +258,32 @@ import Testing
     await store.close()
   }
 
-  @Test func `a sign-in that is half done when Redis goes can be done again`() async throws {
-    let place = try RedisPlace(.single)
+  @Test(arguments: RedisPlace.Kind.allCases)
+  func `a sign-in that was half done when Redis went is finished when it is done again`(kind: RedisPlace.Kind)
+    async throws
+  {
+    let place = try RedisPlace(kind)
     let store = try await place.open(clock: clock.wallClock)
-    let session = Session.sample(now: clock.now)
-    try await store.insert(session, removing: nil, aliasUntil: nil)
+    let (old, new) = (Session.sample(now: clock.now), Session.sample(now: clock.now))
+    try await store.insert(old, removing: nil, aliasUntil: nil)
+    // The first step alone.
+    try await store.insert(new, removing: nil, aliasUntil: nil)
     await #expect(throws: StoreError.conflict(current: 1)) {
-      try await store.insert(session, removing: nil, aliasUntil: nil)
+      try await store.insert(new, removing: old.hash, aliasUntil: clock.now + .seconds(30))
     }
-    var next = session
+    #expect(try await store.load(old.hash) == nil)
+    #expect(try await store.alias(of: old.hash, now: clock.now) == new.hash)
+    #expect(try await store.hashes(of: .alice) == [new.hash])
+    // A later version under this hash is another matter.
+    var next = new
     next.generation = 2
     try await store.save(next, replacing: 1, under: nil)
+    let other = Session.sample(now: clock.now)
+    try await store.insert(other, removing: nil, aliasUntil: nil)
     await #expect(throws: StoreError.conflict(current: 2)) {
-      try await store.save(next, replacing: 1, under: nil)
+      try await store.insert(new, removing: other.hash, aliasUntil: nil)
     }
+    #expect(try await store.load(other.hash) != nil)
     await store.close()
   }
 }
