@@ -27,13 +27,14 @@ extension ControlPlane {
     tell(.roundsForgotten(user: user.digest))
   }
 
-  /// Tells everybody who waits, here and elsewhere: held calls, MCP sessions, pages.
-  func settle(_ consent: SignInAttempt.Consent, _ state: ConsentDesk.State) {
+  /// Tells everybody who waits, here and elsewhere: held calls, MCP sessions, pages. When it returns, whoever is asked what became of the
+  /// question knows it, since the person's browser may go on at another process at once.
+  func settle(_ consent: SignInAttempt.Consent, _ state: ConsentDesk.State) async {
     let settlement = ReplicaMessage.Settlement(
       ask: consent.ask, user: consent.user, session: consent.session, route: consent.route, state: state,
       mcpSession: consent.ask.flatMap { desk.ask($0)?.mcpSession })
     settleHere(settlement)
-    if isShared { Task { await self.settleElsewhere(settlement) } }
+    if isShared { await settleElsewhere(settlement) }
   }
 
   /// A walk to the provider ended without an answer: its link is used up, and a call that comes again is asked about anew.
@@ -64,7 +65,7 @@ extension ControlPlane {
   func declined(_ consent: SignInAttempt.Consent, user: UserKey, _ request: OwnRequest) async {
     metrics.consentsDeclined += 1
     log.consentDeclined(user, consent.subject, requestID: request.requestID)
-    settle(consent, .declined)
+    await settle(consent, .declined)
     guard let ask = consent.ask else { return }
     do { _ = try await store.take(.keptCall, ask, owner: user, now: clock()) } catch {
       noteFailure(error)

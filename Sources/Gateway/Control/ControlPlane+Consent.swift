@@ -156,7 +156,7 @@ extension ControlPlane {
       noteRound(consent, user: link.session.user)
       metrics.consentsGranted += 1
       log.consentGranted(link.session.user, consent.subject, requestID: request.requestID)
-      settle(consent, .granted)
+      await settle(consent, .granted)
       return .seeOther(returnTo)
     case (.decline, _):
       await declined(consent, user: link.session.user, request)

@@ -90,7 +90,7 @@ extension ControlPlane {
       if case .consent(let consent) = arrival.attempt.purpose {
         log.userChanged(requestID: request.requestID)
         // The link is used up: those who wait for its user wait in vain.
-        settle(consent, .declined)
+        await settle(consent, .declined)
       }
       let grant = home.slots.grant(
         arrival, user: user, provider: home.sessionName, previous: kin,
@@ -172,7 +172,7 @@ extension ControlPlane {
     log.consentGranted(user, given.subject, requestID: request.requestID)
     await enter(given, user: user)
     // Last: whoever hears of it finds the new session.
-    settle(asked, .granted)
+    await settle(asked, .granted)
     return true
   }
 
