@@ -81,6 +81,7 @@ public final class Gateway: Sendable {
         try? await controlLoop.sleep(for: .seconds(15))
         if Task.isCancelled { return }
         await authority.maintain()
+        await parts.control.storeMCPSessions()
         desk.sweep(now: Timestamp.now())
         let open = await parts.homes.metrics(routeCount: parts.shared.routes.all.count).openConnections
         if watch.shouldRelease(open: open) { try? await blocking.run { ProcessMemory.releaseFree() } }

@@ -49,6 +49,19 @@ import Testing
     #expect(sum.replays == 4 && sum.ownEndpoints == 2 && sum.openConnections == 6 && sum.cachedSessions == 8)
   }
 
+  @Test func `what replicas told each other is counted from both places`() {
+    var one = ControlMetrics()
+    one.replicaMessagesSent = 1
+    one.replicaMessagesLost = 2
+    one.replicaMessagesHeard = 3
+    one.replicaMessagesRefused = 4
+    one.add(one)
+    let page = MetricsPage.render(loops: LoopMetrics(routeCount: 0), control: one, routes: [], sessions: 0)
+    for (name, count) in [("sent", 2), ("lost", 4), ("heard", 6), ("refused", 8)] {
+      #expect(page.contains("\ncoatcheck_replica_messages_\(name)_total \(count)\n"))
+    }
+  }
+
   static func page(_ routes: [String] = ["/mcp", "/a\"b\\c"]) -> String {
     MetricsPage.render(loops: filled(), control: ControlMetrics(), routes: routes, sessions: 3)
   }

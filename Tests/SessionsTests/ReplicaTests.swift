@@ -108,6 +108,21 @@ import Testing
     #expect(two.told.items == [.interrupted, .resumed])
   }
 
+  @Test func `read one session again when they are told that it matters`() async {
+    let scene = await ReplicaScene(2, FamilyProvider())
+    let (ticket, other) = (await scene.signIn(), await scene.signIn())
+    let (one, two) = (scene.replicas[0], scene.replicas[1])
+    two.store.setDeaf(true)
+    _ = await one.token(ticket, .files)
+    _ = await one.token(other, .files)
+    await two.authority.catchUp(ticket)
+    #expect(await two.found(ticket)?.tokens[.files] != nil)
+    #expect(await two.found(other)?.tokens[.files] == nil)
+    let new = await one.authority.signIn(scene.grant("y"), replacing: other).ticket.hash
+    await two.authority.catchUp(other)
+    #expect(await two.found(other)?.hash == new)
+  }
+
   @Test func `look after what is in memory now and then while they hear nothing`() async {
     let scene = await ReplicaScene(2, FamilyProvider())
     let gone = await scene.signIn()

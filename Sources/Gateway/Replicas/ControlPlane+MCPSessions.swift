@@ -30,10 +30,11 @@ extension ControlPlane {
       perOwner: Self.mcpSessionsPerUser)
     do {
       // The first owner stays.
-      if case .foreign = try await store.peek(record.kind, record.key, owner: record.owner, now: clock()) {
+      if try await !store.claim(record, now: clock()),
+        case .foreign = try await store.peek(record.kind, record.key, owner: record.owner, now: clock())
+      {
         return .unknown
       }
-      try await store.put(record)
     } catch {
       noteFailure(error)
       if unstoredMCPSessions.count < Self.maxUnstored { unstoredMCPSessions[record.key] = record }
@@ -45,7 +46,7 @@ extension ControlPlane {
   func storeMCPSessions() async {
     for (key, record) in unstoredMCPSessions {
       if record.expiresAt > clock() {
-        do { try await store.put(record) } catch { return noteFailure(error) }
+        do { _ = try await store.claim(record, now: clock()) } catch { return noteFailure(error) }
       }
       unstoredMCPSessions[key] = nil
     }
