@@ -64,5 +64,9 @@ extension ControlMetrics {
     sessionEnds.merge(other.sessionEnds) { $0 + $1 }
     logoutTokensRefused += other.logoutTokensRefused
     operatorsRefused += other.operatorsRefused
+    replicaMessagesSent += other.replicaMessagesSent
+    replicaMessagesLost += other.replicaMessagesLost
+    replicaMessagesHeard += other.replicaMessagesHeard
+    replicaMessagesRefused += other.replicaMessagesRefused
   }
 }
