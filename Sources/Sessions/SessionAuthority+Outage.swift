@@ -10,6 +10,14 @@ public struct StoreFacts: Sendable {
   public var sinceContact: Duration
   /// Waits and losses of leases, and what came of them.
   public var counts: LeaseCounts
+
+  /// Facts.
+  public init(isUp: Bool, isWithinGrace: Bool, sinceContact: Duration, counts: LeaseCounts) {
+    self.isUp = isUp
+    self.isWithinGrace = isWithinGrace
+    self.sinceContact = sinceContact
+    self.counts = counts
+  }
 }
 
 /// What happened to leases, from the start on.
@@ -22,6 +30,9 @@ public struct LeaseCounts: Sendable {
   public var savesFenced: UInt64 = 0
   /// Tokens that another process fetched while somebody here wanted them.
   public var refreshesAdopted: UInt64 = 0
+
+  /// None yet.
+  public init() {}
 }
 
 // While a shared store does not answer.

@@ -63,7 +63,24 @@ import Testing
   }
 
   static func page(_ routes: [String] = ["/mcp", "/a\"b\\c"]) -> String {
-    MetricsPage.render(loops: filled(), control: ControlMetrics(), routes: routes, sessions: 3)
+    var counts = LeaseCounts()
+    counts.leasesWaited = 4
+    counts.leasesLost = 3
+    counts.savesFenced = 2
+    counts.refreshesAdopted = 1
+    return MetricsPage.render(
+      loops: filled(), control: ControlMetrics(), routes: routes, sessions: 3,
+      store: StoreFacts(isUp: false, isWithinGrace: true, sinceContact: .milliseconds(12_500), counts: counts)
+    )
+  }
+
+  @Test func `the page tells how the store fares`() {
+    let lines = Set(Self.page().split(separator: "\n"))
+    for line in [
+      "coatcheck_store_up 0", "coatcheck_store_sessions_usable 1", "coatcheck_store_contact_age_seconds 12.5",
+      "coatcheck_lease_waits_total 4", "coatcheck_leases_lost_total 3", "coatcheck_saves_fenced_total 2",
+      "coatcheck_token_refreshes_adopted_total 1",
+    ] { #expect(lines.contains(Substring(line))) }
   }
 
   @Test func `the page is valid exposition text`() throws {

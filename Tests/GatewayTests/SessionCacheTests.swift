@@ -5,6 +5,27 @@ import Testing
 @testable import Gateway
 
 @Suite struct SessionCacheTests {
+  @Test func `while it is unusable nothing is found, and everything afterwards`() throws {
+    var cache = SessionCache()
+    _ = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
+    cache.isUsable = false
+    #expect(cache.entry(for: hash(1), now: noon) == nil)
+    // What changes meanwhile is taken over.
+    cache.update(makeSnapshot(1, generation: 9))
+    cache.isUsable = true
+    #expect(cache.entry(for: hash(1), now: noon)?.snapshot.generation == 9)
+  }
+
+  @Test func `all sessions can be forgotten at once, without an end`() {
+    var cache = SessionCache()
+    _ = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
+    _ = cache.insert(makeSnapshot(1), ticket: hash(9), now: noon)
+    cache.removeAll()
+    #expect(cache.count == 0 && cache.entry(for: hash(9), now: noon) == nil)
+    let again = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
+    #expect(again != nil)
+  }
+
   @Test func `a session is found under the ticket it was asked by`() throws {
     var cache = SessionCache()
     let entryInserted = cache.insert(makeSnapshot(1), ticket: hash(1), now: noon)
