@@ -120,7 +120,7 @@ def test_a_sign_out_reaches_every_replica_through_a_cluster(cluster, make_fleet)
         stolen = dict(visitor.cookies)
         assert visitor.at(fleet.proxies[0]).sign_out().status == 303
         visitor.cookies.update(stolen)
-        assert [visitor.at(one).call().status for one in fleet.proxies] == [401] * 3
+        wait_until(lambda: [visitor.at(one).call().status for one in fleet.proxies] == [401] * 3, "all to know", 1)
 
 
 def test_a_redis_with_password_and_tls_serves_replicas(tmp_path, authority, make_fleet):

@@ -165,6 +165,8 @@ def test_after_the_grace_everybody_is_asked_for_patience_and_nobody_to_sign_in(f
             assert visitor.cookies
     redis.start()
     all_ready(fleet)
+    for one in fleet.proxies:
+        wait_until(lambda: visitors[0].at(one).call().status == 200, "sessions to be in use again", 5, every=0.1)
     seen_everywhere(fleet, visitors)
 
 
