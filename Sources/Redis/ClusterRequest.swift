@@ -122,6 +122,12 @@ final class ClusterRequest {
       return again(index, .unavailable("the slot moves about"))
     case "ASK":
       guard let redirect = ClusterRedirect(answer, by: node) else { break }
+      if commands[index].isScript {
+        // Part of what it touches may still be where it came from: it would take that for missing. It waits until the slot has moved.
+        mustPause = true
+        mustRead = true
+        return again(index, .unavailable("the slot is being moved"))
+      }
       asked[index] = redirect.endpoint
       return again(index, .unavailable("the slot moves about"))
     case "TRYAGAIN", "CLUSTERDOWN":
@@ -167,4 +173,9 @@ final class ClusterRequest {
       run()
     }
   }
+}
+
+extension RedisCommand {
+  /// Whether it may touch keys that it does not name.
+  fileprivate var isScript: Bool { arguments.first.map { $0.starts(with: "EVAL".utf8) } ?? false }
 }
