@@ -39,7 +39,11 @@ extension Configuration.Session.Store.Redis {
           "PEM file with the key of `certificate_file`."),
         make.optional(
           "username", \.username, .word("the name of an ACL user", limit: 128), otherwise: "`default`",
-          example: "coatcheck", "ACL user. Needs `password_file`."),
+          example: "coatcheck",
+          """
+          ACL user. Needs `password_file`. Enough are the keys and channels under `key_prefix` (`~coatcheck:* \
+          &coatcheck:*`) and `+@all -@admin -@dangerous`.
+          """),
         make.optional(
           "password_file", \.passwordFile, .file, otherwise: "none is sent",
           example: "/etc/coatcheck/redis_password",

@@ -114,12 +114,15 @@ extension OnlineCheck {
       findings.append(
         Finding(
           level: .ok, subject: subject,
-          text: "\(nodes) answers, \(found.isThere ? "the keys open what is there" : "nothing is kept there yet")"))
+          text:
+            "\(nodes) answers, \(found.isThere ? "the keys open what is there" : "nothing is kept there yet")"
+        ))
       if let eviction = found.eviction, eviction != "noeviction" {
         findings.append(
           Finding(
             level: .warning, subject: subject,
-            text: "maxmemory-policy is \(eviction): when memory is short, people are signed out; set noeviction"))
+            text:
+              "maxmemory-policy is \(eviction): when memory is short, people are signed out; set noeviction"))
       }
     } catch {
       findings.append(Finding(level: .error, subject: subject, text: "\(nodes): \(error)"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -115,7 +117,7 @@ def test_every_key_is_under_the_prefix_and_has_an_end(shared, redis, provider):
 @pytest.mark.parametrize("certificate", [False, True], ids=["server certificate", "client certificate"])
 def test_tls_user_password_database_and_prefix(proxy, provider, key, tmp_path, certificate):
     authority = Authority(tmp_path / "authority")
-    users = [f"user proxy on >{PASSWORD} ~apart:* &apart:* +@all -@admin -@dangerous +info"]
+    users = [f"user proxy on >{PASSWORD} ~apart:* &apart:* +@all -@admin -@dangerous"]
     with RedisServer(tmp_path, authority=authority, client_certificates=certificate, password="CANARY-of-default", users=users) as server:
         changes = {"username": "proxy", "password_file": secret_file(tmp_path, PASSWORD), "database": 3, "key_prefix": "apart:"}
         if certificate:
@@ -164,16 +166,23 @@ def test_sentinels_and_the_end_of_the_master(proxy, provider, key, tmp_path):
 
 
 def test_it_waits_a_little_for_redis_at_its_start(proxy, provider, key, tmp_path):
-    import threading
-    server = RedisServer(tmp_path)
-    timer = threading.Timer(0.7, server.start)
-    timer.start()
+    server, done = RedisServer(tmp_path), threading.Event()
+
+    def late():
+        # Later than the first tries. A child ends with the thread that made it.
+        time.sleep(0.7)
+        server.start()
+        done.wait(40)
+
+    starter = threading.Thread(target=late)
+    starter.start()
     try:
         one = proxy({"session": {"encryption_key_files": [key], "store": server.store()}})
         assert Visitor(one, provider).sign_in().who() == "harvey"
         assert one.stop() == 0
     finally:
-        timer.join()
+        done.set()
+        starter.join()
         server.stop()
 
 
@@ -190,6 +199,14 @@ def test_a_wrong_password_is_told_without_it(proxy, key, tmp_path):
         changes = {"password_file": secret_file(tmp_path, "CANARY-wrong"), "connect_timeout": "100ms"}
         said = refused(proxy, {"session": {"encryption_key_files": [key], "store": server.store(**changes)}})
         assert server.address in said and "password" in said and "CANARY" not in said
+
+
+def test_a_user_who_may_not_publish_is_told_at_the_start(proxy, key, tmp_path):
+    users = [f"user proxy on >{PASSWORD} ~coatcheck:* resetchannels +@all -@admin -@dangerous"]
+    with RedisServer(tmp_path, users=users) as server:
+        changes = {"username": "proxy", "password_file": secret_file(tmp_path, PASSWORD), "connect_timeout": "100ms"}
+        said = refused(proxy, {"session": {"encryption_key_files": [key], "store": server.store(**changes)}})
+        assert server.address in said and "channel" in said and "CANARY" not in said
 
 
 def test_other_keys_than_the_other_proxies_have_are_refused(shared, binary, tmp_path):
