@@ -57,6 +57,30 @@ import Testing
     }
   }
 
+  @Test(
+    arguments: [
+      (String(repeating: "0123456789abcdef", count: 2), 0o600, true),
+      ("0123456789abcdef0123456789abcdef\n", 0o640, true),
+      ("0123456789abcdef0123456789abcde", 0o600, false), (String(repeating: "ab", count: 40), 0o600, false),
+      ("0123456789abcdef 0123456789abcdef", 0o600, false), ("0123456789abcdef0123456789abcdé", 0o600, false),
+      ("", 0o600, false), (String(repeating: "0123456789abcdef", count: 2), 0o604, false),
+      (String(repeating: "0123456789abcdef", count: 2), 0o660, false),
+    ] as [(String, Int, Bool)])
+  func `the operators' token is strong, and for its owner and group alone`(
+    text: String, mode: Int, isGood: Bool
+  )
+    throws
+  {
+    try directory.write("secret", "s3cret")
+    try directory.write("token", text)
+    try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: directory.path + "/token")
+    let configuration = try configuration(
+      ("admin", ["listen": "127.0.0.1:9090", "token_file": "token"]))
+    let problems = configuration.fileProblems(environment: [:])
+    #expect(problems.map(\.problem.path) == (isGood ? [] : ["admin.token_file"]))
+    #expect((try? configuration.readAdminToken()) != nil || !isGood)
+  }
+
   @Test func `a missing file is told apart from a wrong one, with the line of its key`() throws {
     let problems = try configuration().fileProblems(environment: [:])
     #expect(problems.map(\.isMissing) == [true])
