@@ -211,9 +211,11 @@ import Testing
     async let answer = fresh.session(for: ticket)
     await scene.store.loads.reaches(1)
     async let end: Void = fresh.endAll(of: .alice)
-    await end
+    // It reads what it ends, too.
+    await scene.store.loads.reaches(2)
     scene.store.holdLoads(nil)
     await gate.open()
+    await end
     guard case .unknown = await answer else {
       Issue.record("came back")
       return
