@@ -82,23 +82,31 @@ extension SessionAuthority {
       if selection.covers(entry.unpacked) { hashes.insert(entry.hash) }
     }
     for hash in hashes {
-      switch await find(hash) {
-      case .entry(let entry):
-        // A ticket may stand for a newer session by now, which is the same person's.
-        guard selection.covers(entry.session) || hash != entry.hash else { continue }
-        ended.sessions.append(entry.session)
+      let last: Session?
+      if let entry = entries[hash], entry.isAlive {
+        guard selection.covers(entry.session) else { continue }
+        last = entry.session
         finish(entry, reason)
-        await remove(.session(entry.hash))
-        if removals.contains(.session(entry.hash)) { ended.isComplete = false }
-      case .unknown: break
-      case .unavailable:
-        ended.isComplete = false
-        // Out of reach, but its end is no use of it.
-        guard let entry = entries[hash] else { continue }
-        ended.sessions.append(entry.session)
-        finish(entry, reason)
-        await remove(.session(hash))
+      } else {
+        // Whoever reads it now finds that it has ended.
+        loads[hash] = nil
+        removals.insert(.session(hash))
+        do { last = try await store.load(hash) } catch {
+          report(error)
+          ended.isComplete = false
+          // Not every session of a user need be meant.
+          if case .providerSession(_, _, .some) = selection { removals.remove(.session(hash)) }
+          continue
+        }
+        guard last.map(selection.covers) ?? true else {
+          removals.remove(.session(hash))
+          continue
+        }
+        if last != nil { events.changed(.ended(hash, reason)) }
       }
+      if let last, !policy.isOver(last, at: clock()) { ended.sessions.append(last) }
+      await remove(.session(hash))
+      if removals.contains(.session(hash)) { ended.isComplete = false }
     }
     if !ended.isComplete, let removal = selection.removal { await remove(removal) }
     return ended
