@@ -45,6 +45,8 @@ extension SessionAuthority {
   private static let renewalInterval = Duration.seconds(2)
   /// How long one waits for another's lease, renewed or not.
   private static let leasePatience = Duration.seconds(30)
+  /// Longer than a process takes to find that the store is back.
+  private static let savingTime = Duration.seconds(2)
 
   /// Waits until this process alone may ask for the session's tokens. Called in the entry's line; the lease is
   /// given back when the line is empty.
@@ -57,6 +59,7 @@ extension SessionAuthority {
       if unsaved.contains(entry.hash) { return .unavailable(Self.storeIsAway) }
       if let held = entry.activity.lease, !held.isLost { return .ours }
     }
+    await letOthersSave()
     do throws(StoreError) {
       let before = entry.storedGeneration
       guard try await obtainLease(entry, adopting: true) else {
@@ -67,6 +70,14 @@ extension SessionAuthority {
       report(error)
       return .unavailable(Self.storeIsAway)
     }
+  }
+
+  /// After an outage another process may have a refresh token that it could not save: it saves before anybody uses the one before.
+  private func letOthersSave() async {
+    guard let recovery = lastRecovery else { return }
+    let left = recovery + Self.savingTime - clock()
+    // A clock that was set back is not waited for.
+    if left > .zero, left <= Self.savingTime { try? await sleep(left) }
   }
 
   /// Gets the session's lease, and what was stored before. False when that took too long, when what another
@@ -156,8 +167,12 @@ extension SessionAuthority {
 
   /// Takes over what the store has, if that is newer than what is at hand.
   func adoptStored(_ entry: SessionEntry) async throws(StoreError) {
-    guard let stored = try await store.load(entry.hash) else { return await vanish(entry) }
-    adopt(stored, entry)
+    while entry.isAlive {
+      let known = entry.storedGeneration
+      guard let stored = try await store.load(entry.hash) else { return await vanish(entry) }
+      // Saved here meanwhile: what was read may be from before, and must not be taken for a loss.
+      if entry.storedGeneration == known { return adopt(stored, entry) }
+    }
   }
 
   /// Takes over a version of the session that another process stored.

@@ -86,6 +86,7 @@ extension SessionAuthority {
     await retryRemovals()
     // A single failure kept nobody from hearing what the others did.
     if wasDown || isOutOfReach {
+      lastRecovery = clock()
       guard await reconcile() else { return false }
     }
     await saveUnsaved()

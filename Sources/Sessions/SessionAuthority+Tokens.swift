@@ -119,7 +119,9 @@ extension SessionAuthority {
         return .token(token, session)
       }
       switch await takeTurn(entry) {
-      case .ours: break
+      case .ours:
+        // What had to be saved first may have met what another process stored: its refresh token is the one to use.
+        guard entry.session.generation == session.generation else { continue }
       case .adopted:
         hasAdopted = true
         continue

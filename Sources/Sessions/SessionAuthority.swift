@@ -65,6 +65,8 @@ public actor SessionAuthority {
   /// Whether sessions had to make room in memory: loops may have some that are not here.
   var hasLetGo = false
   var isWatching = false
+  /// When a shared store was found to answer again.
+  var lastRecovery: Timestamp?
   /// The store has not answered for too long: what is in memory must not be used.
   var isOutOfReach = false
   /// Removals that the store has not confirmed yet. What they cover is not loaded any more.

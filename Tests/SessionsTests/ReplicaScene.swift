@@ -90,6 +90,13 @@ struct ReplicaScene {
     return ticket
   }
 
+  /// A token, for which time may have to go by.
+  func token(of replica: Replica, _ ticket: TicketHash, _ resource: ResourceKey = .tools) async -> String {
+    let asked = Pending { await replica.token(ticket, resource) }
+    _ = await passes { asked.isDone }
+    return await asked.value
+  }
+
   /// The session as it is stored.
   func stored(_ ticket: TicketHash) async throws -> Session {
     try #require(try await memory.load(ticket))

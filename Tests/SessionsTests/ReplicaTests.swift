@@ -182,7 +182,7 @@ import Testing
       await scene.passes(by: .seconds(1), atMost: .seconds(5)) { one.reachable.items == [false, true] })
     #expect(await one.word(ticket) == "found")
     #expect(await one.word(stranger) == "found")
-    #expect(await one.token(ticket, .files) == "files-1")
+    #expect(await scene.token(of: one, ticket, .files) == "files-1")
     #expect(one.ended.isEmpty)
     #expect(await one.authority.storeFacts.isUp)
   }
@@ -204,7 +204,12 @@ import Testing
     #expect(retryAfter == .seconds(1))
     #expect(provider.calls.count == 0)
     one.store.set(.none)
-    #expect(await scene.passes { await one.token(ticket) == "tools-1" })
+    #expect(await scene.passes { await one.authority.storeFacts.isUp })
+    let start = scene.clock.now
+    scene.clock.advance(by: .seconds(1))
+    #expect(await scene.token(of: one, ticket) == "tools-1")
+    // Another might have had a refresh token to save first.
+    #expect(scene.clock.now - start > .seconds(1))
     #expect(one.ended.isEmpty)
   }
 
@@ -265,7 +270,7 @@ import Testing
     #expect(await two.word(gone) == "found")
     two.store.set(.none)
     #expect(await scene.passes { two.ended == [gone] })
-    #expect(await eventually { await two.token(kept, .files) == "files-1" })
+    #expect(await scene.token(of: two, kept, .files) == "files-1")
   }
 
   @Test func `a sign-in that was under way is kept, and stored with its old ticket`() async throws {

@@ -229,12 +229,16 @@ import Testing
     try await one.publish([1, 2, 3])
     _ = try await one.deleteEverySession()
     await heard.reaches(9)
-    #expect(
-      twos.items == [
-        .saved(session.hash, generation: 2), .leaseEnded(session.hash),
-        .replaced(session.hash, by: new.hash), .ended(new.hash), .ended(newest.hash), .ended(a.hash),
-        .ended(b.hash), .message([1, 2, 3]), .endedAll,
-      ])
+    let told: [StoreNotice] = [
+      .saved(session.hash, generation: 2), .leaseEnded(session.hash), .replaced(session.hash, by: new.hash),
+      .ended(new.hash), .ended(newest.hash), .ended(a.hash), .ended(b.hash), .message([1, 2, 3]), .endedAll,
+    ]
+    if kind == .redisCluster {
+      // What different nodes tell comes in any order.
+      #expect(twos.items.count == told.count && told.allSatisfy(twos.items.contains))
+    } else {
+      #expect(twos.items == told)
+    }
     #expect(ones.items.allSatisfy { $0 == .interrupted || $0 == .resumed })
   }
 }
