@@ -24,13 +24,14 @@ def from_swift(directory: Path) -> tuple[int, int]:
     for report in directory.glob("unit*.xml"):
         good, bad = from_xml(report)
         passed, failed = passed + good, failed + bad
-    if passed + failed == 0:
-        log = directory / "unit.log"
-        text = log.read_text(errors="replace") if log.exists() else ""
+    if passed + failed > 0:
+        return passed, failed
+    for log in directory.glob("unit*.log"):
+        text = log.read_text(errors="replace")
         if match := re.findall(r"Test run with (\d+) tests?.*? (passed|failed)(?: after .*? with (\d+) issues?)?", text):
             count, verdict, issues = match[-1]
-            failed = 0 if verdict == "passed" else max(1, int(issues or 1))
-            passed = int(count) - min(failed, int(count))
+            bad = 0 if verdict == "passed" else max(1, int(issues or 1))
+            passed, failed = passed + int(count) - min(bad, int(count)), failed + bad
     return passed, failed
 
 

@@ -85,7 +85,9 @@ extension ControlPlane {
   /// Checks a token by the rules of the provider that it says it is from. With several clients at one issuer, its audience tells which.
   private func validate(_ token: Secret) async throws(OAuthError) -> (ConfiguredProvider, LogoutTokenClaims) {
     var candidates = providers.all
-    if providers.isSeveral { candidates = Provider.unverifiedIssuer(of: token).map(providers.of(issuer:)) ?? [] }
+    if providers.isSeveral {
+      candidates = Provider.unverifiedIssuer(of: token).map(providers.of(issuer:)) ?? []
+    }
     var failure = OAuthError.idToken(.issuer)
     for home in candidates {
       do throws(OAuthError) {
@@ -177,7 +179,9 @@ extension ControlPlane {
     }
     if let named = request.parameter("iss") { return home(named) }
     let nameless = open.filter { $0.provider.settings.profile == .entra }
-    if let issuer = current?.user.issuer, let found = home(issuer), found.0.provider.settings.profile == .entra {
+    if let issuer = current?.user.issuer, let found = home(issuer),
+      found.0.provider.settings.profile == .entra
+    {
       return found
     }
     guard nameless.count == 1, let only = nameless.first else { return nil }
@@ -188,9 +192,8 @@ extension ControlPlane {
     var origins: [String] = []
     for home in providers.all where home.frontChannel != .off {
       let metadata = try? await home.provider.metadata()
-      for origin in [home.origin, metadata?.endSessionEndpoint?.origin, metadata?.authorizationEndpoint.origin] {
-        if let origin, !origins.contains(origin) { origins.append(origin) }
-      }
+      let own = [home.origin, metadata?.endSessionEndpoint?.origin, metadata?.authorizationEndpoint.origin]
+      for origin in own.compactMap({ $0 }) where !origins.contains(origin) { origins.append(origin) }
     }
     return OwnResponse(
       status: status,
