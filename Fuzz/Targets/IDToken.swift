@@ -16,7 +16,7 @@ extension Target {
     guard let signed = try? SignedToken(token) else { return }
     expectEqual(signed.signature, Array("sig".utf8), "the signature is the third part")
     let validator = IDTokenValidator(settings: settings, metadata: metadata, now: now)
-    if let algorithm = try? validator.algorithm(of: signed) {
+    if let algorithm = try? validator.algorithm(of: signed, types: IDTokenValidator.types) {
       expect(settings.allowedAlgorithms.contains(algorithm), "an algorithm is one of those allowed")
       expectEqual(signed.algorithmName, algorithm.rawValue, "an algorithm is the one that is named")
       expect(

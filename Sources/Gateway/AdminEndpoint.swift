@@ -42,6 +42,7 @@ final class AdminEndpoint: ExchangeHandler {
     switch path {
     case "/healthz": reply(x, 200, "ok\n")
     case "/readyz": ask(x) { await $0.readiness() }
+    case "/readyz/traffic": ask(x) { await $0.readinessForTraffic() }
     case "/metrics": ask(x) { (200, await $0.metricsPage()) }
     default: reply(x, 404, "not found\n")
     }

@@ -48,6 +48,17 @@ extension MemorySessionStore {
     return aliases[ticket].flatMap { $0.until > now ? $0.new : nil }
   }
 
+  public func identity() async throws(StoreError) -> Bytes32 {
+    try checkOpen()
+    return name
+  }
+
+  /// Loses everything, as a server that kept nothing on disk.
+  public func loseEverything() {
+    (sessions, leases, aliases) = ([:], [:], [:])
+    name = LeaseHolder.make().id
+  }
+
   public func generations(of hashes: [TicketHash]) async throws(StoreError) -> [TicketHash: UInt64] {
     try checkOpen()
     var known: [TicketHash: UInt64] = [:]
@@ -143,7 +154,9 @@ extension MemorySessionStore {
 
   func delete(_ hash: TicketHash, by number: MemoryStoreView.Number) throws(StoreError) {
     try checkOpen()
-    if forget(hash) { tell(.ended(hash), by: number) }
+    _ = forget(hash)
+    // In any case: another may put it back that has it in memory.
+    tell(.ended(hash), by: number)
   }
 
   func deleteAll(of user: UserKey, by number: MemoryStoreView.Number) throws(StoreError) -> [TicketHash] {

@@ -30,6 +30,8 @@ public actor MemorySessionStore: SessionStore {
   var aliases: [TicketHash: (new: TicketHash, until: Timestamp)] = [:]
   var listeners: [MemoryStoreView.Number: @Sendable (StoreNotice) -> Void] = [:]
   let clock: WallClock
+  /// What tells it from one that lost everything.
+  var name = LeaseHolder.make().id
   private var records: [RecordKey: SingleUseRecord] = [:]
   private var recordCounts: [RecordKind: Int] = [:]
   /// The records that are bound to an owner, with the number that tells their order.

@@ -23,6 +23,8 @@ struct MemoryStoreView: SessionStore {
 
   var isShared: Bool { true }
 
+  func identity() async throws(StoreError) -> Bytes32 { try await store.identity() }
+
   func load(_ hash: TicketHash) async throws(StoreError) -> Session? { try await store.load(hash) }
 
   func insert(_ session: Session, removing old: TicketHash?, aliasUntil: Timestamp?) async throws(StoreError)

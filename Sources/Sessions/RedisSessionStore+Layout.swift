@@ -1,4 +1,4 @@
-internal import Basics
+public import Basics
 public import Redis
 
 /// Versions of what is kept in Redis. A store may be used by programs of two releases at a time while they are replaced one by one.
@@ -39,6 +39,13 @@ extension RedisSessionStore {
         Self.advance, keys.meta,
         [.init(decimal: version), .init(decimal: version + 1), .init(decimal: step.oldest)])
     }
+  }
+
+  public func identity() async throws(StoreError) -> Bytes32 {
+    try await prepare(.current)
+    let found = try await run(Self.name, keys.meta, [sender.bytes]).bytes.flatMap { Bytes32($0) }
+    guard let found else { throw .corrupt("the keys under \(settings.prefix) are those of something else") }
+    return found
   }
 
   /// Looks whether a store could be opened, and changes nothing.
@@ -94,6 +101,13 @@ extension RedisSessionStore {
     end
     redis.call('PEXPIRE',M,ARGV[4])
     return redis.call('HMGET',M,'version','oldest','key-check')
+    """)
+
+  /// A name, any that no other has → the name that the store was given first.
+  private static let name = RedisScript(
+    """
+    redis.call('HSETNX',KEYS[1],'id',ARGV[1])
+    return redis.call('HGET',KEYS[1],'id')
     """)
 
   /// field, value, new value.

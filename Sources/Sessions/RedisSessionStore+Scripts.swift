@@ -64,13 +64,13 @@ enum RedisScripts {
     return 1
     """)
 
-  /// hash, channel, notice → how many were removed.
+  /// hash, channel, notice, whether to tell in any case → how many were removed.
   static let delete = RedisScript(
     drop + """
 
-      if drop(ARGV[1])==0 then return 0 end
-      redis.call('PUBLISH',ARGV[2],ARGV[3])
-      return 1
+      local count=drop(ARGV[1])
+      if count>0 or ARGV[4]~='' then redis.call('PUBLISH',ARGV[2],ARGV[3]) end
+      return count
       """)
 
   /// old, channel, notice, and for an alias: the alias, its end, ttl → the tickets that stood for the old one.

@@ -168,14 +168,17 @@ public final class RedisSessionStore: SessionStore {
     }
   }
 
-  public func delete(_ hash: TicketHash) async throws(StoreError) { _ = try await delete([hash]) }
+  public func delete(_ hash: TicketHash) async throws(StoreError) {
+    _ = try await delete([hash], tellsAnyhow: true)
+  }
 
   /// Removes sessions, and says which were there.
-  func delete(_ hashes: [TicketHash]) async throws(StoreError) -> [TicketHash] {
+  /// - Parameter tellsAnyhow: also of one that is not there: another process may put it back that has it in memory.
+  func delete(_ hashes: [TicketHash], tellsAnyhow: Bool = false) async throws(StoreError) -> [TicketHash] {
     let calls = hashes.map { hash in
       RedisScriptCall(
         RedisScripts.delete, keys: [keys.base(hash.digest)],
-        arguments: [hash.digest.bytes] + notice(.ended(hash)))
+        arguments: [hash.digest.bytes] + notice(.ended(hash)) + [tellsAnyhow ? [1] : []])
     }
     return zip(hashes, try await runAll(calls)).filter { $1.integer == 1 }.map(\.0)
   }

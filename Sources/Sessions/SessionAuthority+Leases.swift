@@ -91,7 +91,12 @@ extension SessionAuthority {
       waiters[entry.hash] = waiter
       defer { if waiters[entry.hash] === waiter { waiters[entry.hash] = nil } }
       switch try await store.acquireLease(entry.hash, holder: holder, for: Self.leaseDuration) {
-      case .missing: await vanish(entry)
+      case .missing:
+        await vanish(entry)
+        guard entry.isAlive else { break }
+        // The store lost it, and all others.
+        guard await commit(entry, { _ in }) != nil else { break }
+        if unsaved.contains(entry.hash) { throw .unavailable(Self.storeIsAway) }
       case .granted(let lease):
         hold(lease, entry)
         guard entry.isAlive else { break }
@@ -199,7 +204,11 @@ extension SessionAuthority {
   }
 
   /// The session is not in the store any more: another process ended it, or put a new one in its place.
+  /// When the store lost everything, nobody ended it: it is put back.
   func vanish(_ entry: SessionEntry) async {
+    if store.isShared {
+      do throws(StoreError) { if try await restoreIfLost() { return } } catch { return report(error) }
+    }
     if store.isShared, let new = try? await store.alias(of: entry.hash, now: clock()) {
       replacedElsewhere(entry.hash, by: new)
     }

@@ -94,7 +94,8 @@ extension SessionAuthority {
       if overlaps.count < policy.memoryCapacity { overlaps[hash] = (alias, clock() + Self.aliasMemory) }
       return current(hash, now: clock()) == hash ? .unavailable : .moved
     }
-    guard var session = loaded, !removals.contains(where: { $0.covers(session) }) else { return .unknown }
+    guard var session = loaded else { return mayComeBack ? .unavailable : .unknown }
+    guard !removals.contains(where: { $0.covers(session) }) else { return .unknown }
     if let seen = touches[hash] { session.lastSeenAt = max(session.lastSeenAt, seen) }
     let now = clock()
     if session.isAhead(of: now) { session.takeBack(to: now) }

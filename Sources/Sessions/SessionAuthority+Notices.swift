@@ -9,6 +9,7 @@ extension SessionAuthority {
       guard let self else { return }
       Task { await self.watchStore() }
     }
+    identity = try? await store.identity()
     let notices = notices
     await store.listen { [weak self] notice in
       guard notices.push(notice), let self else { return }
@@ -83,6 +84,36 @@ extension SessionAuthority {
   /// So long an alias that the store told is believed.
   static let aliasMemory = Duration.seconds(30)
 
+  // MARK: A store that came back empty
+
+  /// Whether the store lost everything since it was last looked at. What is in memory is put back then: a server that kept nothing signs nobody
+  /// out whom any process knows.
+  func restoreIfLost() async throws(StoreError) -> Bool {
+    let found = try await store.identity()
+    defer { identity = found }
+    guard let identity, identity != found else { return false }
+    lastLoss = clock()
+    for entry in entries.values where entry.storedGeneration != nil {
+      entry.storedGeneration = nil
+      unsaved.insert(entry.hash)
+    }
+    events.storeFailed(.corrupt("it came back empty; \(entries.count) sessions are put back from memory"))
+    scheduleSaves()
+    return true
+  }
+
+  /// Whether a session that the store does not have may be one that another process is about to put back.
+  var mayComeBack: Bool {
+    guard store.isShared else { return false }
+    if isDeaf { return true }
+    guard let lastLoss else { return false }
+    let passed = clock() - lastLoss
+    return passed >= .zero && passed < Self.restoringTime
+  }
+
+  /// So long a session that nobody put back yet is waited for.
+  private static let restoringTime = Duration.seconds(15)
+
   // MARK: Reading again
 
   private func runReloads() async {
@@ -130,6 +161,11 @@ extension SessionAuthority {
       mustReconcileAgain = false
       isDeaf = false
       if hasLetGo { events.changed(.allStale) }
+      do throws(StoreError) { _ = try await restoreIfLost() } catch {
+        report(error)
+        isDeaf = true
+        return false
+      }
       let hashes = entries.values.filter { $0.storedGeneration != nil }.map(\.hash)
       for start in stride(from: 0, to: hashes.count, by: Self.reconcileBatch) {
         let batch = Array(hashes[start..<min(start + Self.reconcileBatch, hashes.count)])

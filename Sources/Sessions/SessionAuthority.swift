@@ -65,6 +65,10 @@ public actor SessionAuthority {
   /// Whether sessions had to make room in memory: loops may have some that are not here.
   var hasLetGo = false
   var isWatching = false
+  /// Which store it was when it was last looked at.
+  var identity: Bytes32?
+  /// When a shared store was found to have lost everything.
+  var lastLoss: Timestamp?
   /// When a shared store was found to answer again.
   var lastRecovery: Timestamp?
   /// The store has not answered for too long: what is in memory must not be used.

@@ -8,6 +8,10 @@ public import Basics
 /// Several processes may use one store at the same time where ``isShared`` says so. What keeps them apart is in
 /// the store: generations, leases with fences, records that are taken once.
 public protocol SessionStore: Sendable {
+  /// Which store it is: another than before when it lost everything, as a server does that kept nothing on disk. Makes what came back
+  /// empty fit for use.
+  func identity() async throws(StoreError) -> Bytes32
+
   /// Whether other processes may work on the same sessions at the same time, and hear of each other.
   var isShared: Bool { get }
 
@@ -170,8 +174,10 @@ public struct ResealTurn: Sendable, Hashable {
   }
 }
 
-// A store that seals nothing has nothing to do.
+// What most stores have nothing to do for: they cannot come back empty, and one that seals nothing needs no keys.
 extension SessionStore {
+  public func identity() async throws(StoreError) -> Bytes32 { Bytes32(0, 0, 0, 0) }
+
   public func adopt(_ ring: KeyRing) async throws(StoreError) {}
 
   public func reseal(limit: Int) async throws(StoreError) -> ResealTurn { ResealTurn() }

@@ -71,6 +71,10 @@ final class WatchedStore: SessionStore {
     tell?()
   }
 
+  func identity() async throws(StoreError) -> Bytes32 {
+    try await ask { store throws(StoreError) in try await store.identity() }
+  }
+
   func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
     try await ask { store throws(StoreError) in try await store.load(hash) }
   }

@@ -36,6 +36,10 @@ def ready(one) -> int:
     return http.request(one.admin_url, "GET", "/readyz").status
 
 
+def takes_traffic(one) -> bool:
+    return http.request(one.admin_url, "GET", "/readyz/traffic").status == 200
+
+
 def seen_everywhere(fleet, visitors) -> None:
     """Every replica has served everybody."""
     with ThreadPoolExecutor(6) as pool:
@@ -93,7 +97,7 @@ def test_signed_in_users_go_on_at_every_replica_while_redis_is(fleet, redis, kin
     for one in fleet.proxies:
         wait_until(lambda: ready(one) == 503, "the replica to say that its store is gone", 5, every=0.1)
         assert "session store" in http.request(one.admin_url, "GET", "/readyz").text
-        assert answers(f"{one.admin_url}/healthz")
+        assert answers(f"{one.admin_url}/healthz") and takes_traffic(one)
         assert numbers(one)["coatcheck_store_errors_total"] >= 1
     assert time.monotonic() - signed_in_at < 40
     end(redis)
@@ -160,6 +164,7 @@ def test_after_the_grace_everybody_is_asked_for_patience_and_nobody_to_sign_in(f
         wait_until(lambda: visitors[0].at(one).call().status == 503, "the grace to be over", 12, every=0.1)
     assert time.monotonic() - begun > 2
     for one in fleet.proxies:
+        assert not takes_traffic(one)
         for visitor in visitors:
             told_to_wait(visitor.at(one).call())
             assert visitor.cookies
@@ -193,3 +198,27 @@ def test_connections_that_break_cost_nobody_an_answer(fleet, redis):
         seen_everywhere(fleet, visitors)
     all_ready(fleet)
     assert fleet.anybody("mike").sign_in().who() == "mike"
+
+
+def test_a_redis_that_comes_back_empty_signs_out_nobody_whom_a_replica_knows(binary, background, tmp_path):
+    """It kept nothing on disk. What the replicas have in memory is put back, with its tokens, and only once."""
+    with RedisServer(tmp_path) as redis, Fleet(binary, background, tmp_path, redis.store(command_timeout="500ms", connect_timeout="500ms")) as fleet:
+        one, two = fleet.replicas(2, SHORT)
+        shared, at_one, gone = fleet.visitors(3), fleet.visitor(), fleet.visitor()
+        seen_everywhere(fleet, [*shared, gone])
+        assert at_one.at(one).who() == at_one.user
+        redis.kill()
+        wait_until(lambda: ready(one) == ready(two) == 503, "both to know that Redis is gone")
+        redis.start()
+        all_ready(fleet)
+        for visitor in shared:
+            for replica in fleet.proxies:
+                assert visitor.at(replica).who() == visitor.user
+        # One that only the other replica knew may have to wait until that has put it back.
+        wait_until(lambda: at_one.at(two).call().status == 200, "the session to be back")
+        assert at_one.at(two).who() == at_one.user and at_one.cookies
+        wait_until(lambda: redis.command("DBSIZE") > 0, "sessions in Redis")
+        assert gone.at(one).sign_out().status in (200, 303)
+        wait_until(lambda: gone.at(two).call().status == 401, "the sign-out to be heard")
+        fleet.provider.access_token_seconds = 3600
+        assert fleet.provider.count["reuse"] == 0

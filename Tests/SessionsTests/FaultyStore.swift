@@ -50,6 +50,11 @@ final class FaultyStore: SessionStore {
     }
   }
 
+  func identity() async throws(StoreError) -> Bytes32 {
+    try pass("identity")
+    return try await inner.identity()
+  }
+
   func load(_ hash: TicketHash) async throws(StoreError) -> Session? {
     try pass("load")
     let session = try await inner.load(hash)

@@ -288,6 +288,50 @@ import Testing
     #expect(await two.found(new) != nil)
   }
 
+  @Test func `a store that comes back empty signs out nobody whom a process knows`() async throws {
+    let provider = FamilyProvider()
+    let scene = await ReplicaScene(2, provider)
+    let (one, two) = (scene.replicas[0], scene.replicas[1])
+    let (both, ended) = (await scene.signIn(), await scene.signIn())
+    let own = await two.authority.signIn(scene.grant("own"), replacing: nil).ticket.hash
+    for replica in scene.replicas { replica.store.set(.down) }
+    _ = await one.authority.end(ended)
+    _ = await two.word(Ticket.make().hash)
+    #expect(
+      await scene.passes(by: .seconds(1), atMost: .seconds(5)) {
+        one.store.asked("ping") >= 2 && two.store.asked("ping") >= 2
+      })
+    await scene.memory.loseEverything()
+    for replica in scene.replicas { replica.store.set(.none) }
+    #expect(await scene.passes { (try? await scene.memory.count()) == 2 })
+    #expect(await scene.passes { two.ended == [ended] })
+    for replica in scene.replicas {
+      #expect(await replica.word(both) == "found")
+      #expect(await replica.word(own) == "found")
+      // It might come back yet: nobody is told to sign in for that.
+      let word = await replica.word(ended)
+      #expect(word == "unknown" || word == "unavailable")
+    }
+    // With the tokens of before, and one refresh for all.
+    scene.clock.advance(by: .seconds(3600))
+    #expect(await scene.token(of: one, both) == "tools-1")
+    #expect(await scene.token(of: two, both) == "tools-1")
+    #expect(await !provider.isRevoked)
+  }
+
+  @Test func `a lease that a store lost with everything else is taken when the session is back`() async throws
+  {
+    let scene = await ReplicaScene(2, FamilyProvider())
+    let ticket = await scene.signIn()
+    scene.clock.advance(by: .seconds(3600))
+    await scene.memory.loseEverything()
+    // Nobody has noticed yet.
+    #expect(await scene.token(of: scene.replicas[0], ticket) == "tools-1")
+    #expect(try await scene.stored(ticket).refreshToken == Secret("rotated-1"))
+    #expect(await scene.token(of: scene.replicas[1], ticket) == "tools-1")
+    for replica in scene.replicas { #expect(replica.ended.isEmpty) }
+  }
+
   @Test func `timeouts hold`() async {
     let scene = await ReplicaScene(1, FamilyProvider(), idle: .seconds(300))
     let ticket = await scene.signIn()

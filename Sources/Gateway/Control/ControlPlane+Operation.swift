@@ -17,6 +17,15 @@ extension ControlPlane {
     )
   }
 
+  /// Whether requests should come here: also while a shared store is away, as long as sessions in memory may be used. A balancer that
+  /// took every process out then would sign everybody out who could go on.
+  func readinessForTraffic() async -> (Int, String) {
+    if isStopping { return (503, "stopping\n") }
+    let store = await authority.storeFacts
+    if !store.isWithinGrace { return (503, "session store: not available for too long\n") }
+    return (200, store.isUp ? "ready\n" : "ready for who is signed in; session store: not available\n")
+  }
+
   func metricsPage() async -> String {
     let loops = await homes.metrics(routeCount: routes.all.count)
     var counted = counters.withLock { $0 }
