@@ -75,10 +75,16 @@ extension DataLoop {
 
   /// Where a person signs in; comes back to the page for navigations and for scripts to the page they run on.
   private func loginURL(_ x: Exchange, _ call: Call, isAbsolute: Bool) -> String {
-    let base = (isAbsolute ? shared.publicURL : "") + "/auth/login?"
-    let returnTo =
-      navigates(call) ? x.requestBytes.string(x.request.target) : refererPath(x) ?? "/auth/"
-    return base + providerParameter(call) + "return_to=" + PercentEncoding.encode(returnTo)
+    let returnTo = PercentEncoding.encode(
+      navigates(call) ? x.requestBytes.string(x.request.target) : refererPath(x) ?? "/auth/")
+    var url = ""
+    url.reserveCapacity(shared.publicURL.utf8.count + returnTo.utf8.count + 80)
+    if isAbsolute { url += shared.publicURL }
+    url += "/auth/login?"
+    url += providerParameter(call)
+    url += "return_to="
+    url += returnTo
+    return url
   }
 
   /// Names the provider where it is known which one: that of the route, or of the session that has to be renewed.
