@@ -108,6 +108,22 @@ import Testing
     _ = await first.value
   }
 
+  @Test func `what could not be saved is no reason to use a refresh token that another has used`() async {
+    let provider = FamilyProvider()
+    let scene = await ReplicaScene(2, provider)
+    let ticket = await scene.signIn()
+    let (one, two) = (scene.replicas[0], scene.replicas[1])
+    one.store.setDeaf(true)
+    one.store.set(.down)
+    _ = await one.authority.extend(ticket, with: scene.grant(nil))
+    #expect(await two.token(ticket, .files) == "files-1")
+    one.store.set(.none)
+    // It has to save first, and meets what the other stored.
+    #expect(await one.token(ticket, .files) == "files-1")
+    #expect(await provider.refreshes == 1)
+    #expect(await !provider.isRevoked)
+  }
+
   @Test func `an answer that was lost is asked for again`() async {
     let provider = FamilyProvider(forgives: true)
     let scene = await ReplicaScene(2, provider)
