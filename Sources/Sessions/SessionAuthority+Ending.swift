@@ -90,16 +90,17 @@ extension SessionAuthority {
       } else {
         // Whoever reads it now finds that it has ended.
         loads[hash] = nil
-        removals.insert(.session(hash))
+        let isNew = removals.insert(.session(hash)).inserted
         do { last = try await store.load(hash) } catch {
           report(error)
           ended.isComplete = false
           // Not every session of a user need be meant.
-          if case .providerSession(_, _, .some) = selection { removals.remove(.session(hash)) }
+          if isNew, case .providerSession(_, _, .some) = selection { removals.remove(.session(hash)) }
           continue
         }
         guard last.map(selection.covers) ?? true else {
-          removals.remove(.session(hash))
+          // One that was to be removed before still is.
+          if isNew { removals.remove(.session(hash)) }
           continue
         }
         if last != nil { events.changed(.ended(hash, reason)) }
@@ -108,7 +109,11 @@ extension SessionAuthority {
       await remove(.session(hash))
       if removals.contains(.session(hash)) { ended.isComplete = false }
     }
-    if !ended.isComplete, let removal = selection.removal { await remove(removal) }
+    // Anybody can ask by the front channel: nothing is kept for them that meant nobody.
+    if !ended.isComplete, reason != .frontChannel || !ended.sessions.isEmpty, let removal = selection.removal
+    {
+      await remove(removal)
+    }
     return ended
   }
 

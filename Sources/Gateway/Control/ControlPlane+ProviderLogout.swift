@@ -116,6 +116,11 @@ extension ControlPlane {
       }
     } catch {
       noteFailure(error)
+      // What is in memory ends now: providers need not come again.
+      let ended = await end(selection, because: .backChannel)
+      if !ended.sessions.isEmpty {
+        log.signedOutByProvider(ended.sessions, .backChannel, requestID: request.requestID)
+      }
       return tryLogoutAgain()
     }
     let ended = await end(selection, because: .backChannel)
@@ -146,23 +151,36 @@ extension ControlPlane {
 
   // MARK: Front channel
 
+  /// As in a logout token.
+  private static let maxSIDBytes = 255
+
   /// `GET /auth/frontchannel-logout?iss=&sid=` (OpenID Connect Front-Channel Logout 1.0): the provider shows it in a frame. Browsers
   /// keep the ticket from frames of other sites, so the provider's name for its session, which nobody can guess, has to do. The answer is
   /// the same whether there was such a session or not.
   func frontChannelLogout(_ request: OwnRequest) async -> OwnResponse {
     let current = await currentSession(request)
     let sids = request.query.filter { $0.name == "sid" }
-    guard sids.count == 1, let sid = sids.first?.value, !sid.isEmpty,
-      let (home, issuer) = origin(request, current.any)
+    guard sids.count == 1, let sid = sids.first?.value, (1...Self.maxSIDBytes).contains(sid.utf8.count),
+      let (_, issuer) = origin(request, current.any)
     else { return await framed(200) }
+    let client = request.client.map { AttemptRate.Key.client($0) }
+    if let client, let wait = refusedLogouts.wait(client, now: loop.now) {
+      return await framed(429).retrying(after: Int(wait.components.seconds) + 1)
+    }
+    // Of several registrations at one issuer nobody can tell whose `sid` it is: the strictest counts.
+    let modes = providers.of(issuer: issuer).map(\.frontChannel)
+    guard !modes.contains(.off) else { return await framed(200) }
     let owns = current.any.map { $0.sid == sid && $0.user.issuer == issuer } ?? false
-    if home.frontChannel == .cookie, !owns {
+    if modes.contains(.cookie), !owns {
       if case .unavailable = current { return await framed(503) }
       return await framed(200)
     }
     let ended = await end(.providerSession(issuer: issuer, sid: sid, of: nil), because: .frontChannel)
     if !ended.sessions.isEmpty {
       log.signedOutByProvider(ended.sessions, .frontChannel, requestID: request.requestID)
+    } else if let client {
+      // Whoever guesses is told to wait at last.
+      _ = refusedLogouts.attempt(client, now: loop.now)
     }
     guard ended.isComplete else { return await framed(503) }
     let answer = await framed(200)
