@@ -188,7 +188,8 @@ struct CredentialSlots: Sendable {
         name: claims.name, username: claims.preferredUsername, email: claims.email,
         claims: claims.selected(sessionClaims).serialized()),
       authTime: claims.authTime, idToken: tokens.idToken,
-      refreshToken: isNarrower ? carried?.refreshToken ?? tokens.refreshToken : tokens.refreshToken,
+      // Not the one that was at hand: it may be refreshed at this moment, and the session keeps what it has then.
+      refreshToken: isNarrower && carried?.refreshToken != nil ? nil : tokens.refreshToken,
       grantedScopes: ScopeList.union(granted, carried?.grantedScopes ?? []),
       tokens: fresh, extraScopes: extra, renewed: consentSlot.map { [key($0)] } ?? [], sid: claims.sid,
       loginHint: claims.loginHint)

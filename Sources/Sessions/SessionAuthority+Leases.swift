@@ -7,9 +7,14 @@ extension SessionAuthority {
     let lease: SessionLease
     /// Another may have it by now.
     var isLost = false
+    /// When it was last asked for with success: it lasts from then on, whatever the answer took.
+    var askedAt: Timestamp
     var renewal: Task<Void, Never>?
 
-    init(_ lease: SessionLease) { self.lease = lease }
+    init(_ lease: SessionLease, askedAt: Timestamp) {
+      self.lease = lease
+      self.askedAt = askedAt
+    }
   }
 
   /// One who waits for another's lease to end. Called before it waits, it does not wait at all.
@@ -52,12 +57,12 @@ extension SessionAuthority {
   /// given back when the line is empty.
   func takeTurn(_ entry: SessionEntry) async -> Turn {
     guard store.isShared else { return .ours }
-    if let held = entry.activity.lease, !held.isLost { return .ours }
+    if isHeld(entry) { return .ours }
     if entry.storedGeneration == nil || unsaved.contains(entry.hash) {
       // What the store has must be the newest: another may be the next to refresh.
       guard await commit(entry, { _ in }) != nil else { return .over }
       if unsaved.contains(entry.hash) { return .unavailable(Self.storeIsAway) }
-      if let held = entry.activity.lease, !held.isLost { return .ours }
+      if isHeld(entry) { return .ours }
     }
     await letOthersSave()
     do throws(StoreError) {
@@ -72,9 +77,15 @@ extension SessionAuthority {
     }
   }
 
+  /// Whether this process has the lease, as far as it can know: one that could not be renewed has run out.
+  private func isHeld(_ entry: SessionEntry) -> Bool {
+    guard let held = entry.activity.lease, !held.isLost else { return false }
+    return clock() - held.askedAt < Self.leaseDuration
+  }
+
   /// After an outage another process may have a refresh token that it could not save: it saves before anybody uses the one before.
   private func letOthersSave() async {
-    guard let recovery = lastRecovery else { return }
+    guard let recovery = [lastRecovery, lastLoss].compactMap({ $0 }).max() else { return }
     let left = recovery + Self.savingTime - clock()
     // A clock that was set back is not waited for.
     if left > .zero, left <= Self.savingTime { try? await sleep(left) }
@@ -90,18 +101,27 @@ extension SessionAuthority {
       let waiter = Waiter()
       waiters[entry.hash] = waiter
       defer { if waiters[entry.hash] === waiter { waiters[entry.hash] = nil } }
+      let askedAt = clock()
       switch try await store.acquireLease(entry.hash, holder: holder, for: Self.leaseDuration) {
       case .missing:
-        await vanish(entry)
+        guard clock() - start < Self.leasePatience else { return false }
+        try await vanish(entry)
         guard entry.isAlive else { break }
         // The store lost it, and all others.
         guard await commit(entry, { _ in }) != nil else { break }
         if unsaved.contains(entry.hash) { throw .unavailable(Self.storeIsAway) }
+        await letOthersSave()
       case .granted(let lease):
-        hold(lease, entry)
+        hold(lease, askedAt, entry)
         guard entry.isAlive else { break }
-        let stored = try await store.generations(of: [entry.hash])[entry.hash]
-        if stored != entry.storedGeneration { try await adoptStored(entry) }
+        do throws(StoreError) {
+          let stored = try await store.generations(of: [entry.hash])[entry.hash]
+          if stored != entry.storedGeneration { try await adoptStored(entry) }
+        } catch {
+          // Nobody knows whether what is at hand is the newest.
+          drop(entry)
+          throw error
+        }
         return entry.isAlive
       case .held(let remaining):
         if !hasWaited { counts.leasesWaited += 1 }
@@ -129,9 +149,9 @@ extension SessionAuthority {
   /// What another process did may end a wait.
   func callWaiter(_ hash: TicketHash) { waiters[hash]?.call() }
 
-  private func hold(_ lease: SessionLease, _ entry: SessionEntry) {
+  private func hold(_ lease: SessionLease, _ askedAt: Timestamp, _ entry: SessionEntry) {
     drop(entry)
-    let held = HeldLease(lease)
+    let held = HeldLease(lease, askedAt: askedAt)
     entry.activity.lease = held
     held.renewal = Task { await self.renew(held) }
     if !entry.isAlive { letGo(entry) }
@@ -140,8 +160,13 @@ extension SessionAuthority {
   private func renew(_ held: HeldLease) async {
     while !held.isLost {
       do { try await sleep(Self.renewalInterval) } catch { return }
+      let askedAt = clock()
       do throws(StoreError) {
-        if try await store.renewLease(held.lease, for: Self.leaseDuration) || Task.isCancelled { continue }
+        if try await store.renewLease(held.lease, for: Self.leaseDuration) {
+          held.askedAt = askedAt
+          continue
+        }
+        if Task.isCancelled { continue }
         held.isLost = true
         counts.leasesLost += 1
       } catch {
@@ -174,9 +199,11 @@ extension SessionAuthority {
   func adoptStored(_ entry: SessionEntry) async throws(StoreError) {
     while entry.isAlive {
       let known = entry.storedGeneration
-      guard let stored = try await store.load(entry.hash) else { return await vanish(entry) }
+      let stored = try await store.load(entry.hash)
       // Saved here meanwhile: what was read may be from before, and must not be taken for a loss.
-      if entry.storedGeneration == known { return adopt(stored, entry) }
+      guard entry.storedGeneration == known else { continue }
+      guard let stored else { return try await vanish(entry) }
+      return adopt(stored, entry)
     }
   }
 
@@ -205,9 +232,13 @@ extension SessionAuthority {
 
   /// The session is not in the store any more: another process ended it, or put a new one in its place.
   /// When the store lost everything, nobody ended it: it is put back.
-  func vanish(_ entry: SessionEntry) async {
+  /// - Throws: the store did not say which it is.
+  func vanish(_ entry: SessionEntry) async throws(StoreError) {
     if store.isShared {
-      do throws(StoreError) { if try await restoreIfLost() { return } } catch { return report(error) }
+      // What is about to be put back is not there yet; another who met the loss may have seen to it meanwhile.
+      guard entry.storedGeneration != nil, try await !restoreIfLost(), entry.storedGeneration != nil else {
+        return
+      }
     }
     if store.isShared, let new = try? await store.alias(of: entry.hash, now: clock()) {
       replacedElsewhere(entry.hash, by: new)

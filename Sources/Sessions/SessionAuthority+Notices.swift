@@ -45,11 +45,12 @@ extension SessionAuthority {
       events.changed(.allEnded)
     case .message: events.told(notice)
     case .interrupted:
-      isDeaf = true
+      (isDeaf, isCutOff) = (true, true)
       events.told(notice)
       // Whatever cut this off may have cut off the rest. Loops serve from what they have, so nobody else might ask for a while.
       Task { await self.watchStore() }
     case .resumed:
+      isCutOff = false
       events.told(notice)
       for waiter in waiters.values { waiter.call() }
       // Not here: what is heard meanwhile must not wait for it.
@@ -93,7 +94,10 @@ extension SessionAuthority {
     defer { identity = found }
     guard let identity, identity != found else { return false }
     lastLoss = clock()
-    for entry in entries.values where entry.storedGeneration != nil {
+    for entry in entries.values {
+      // Whoever asks for it now gets it.
+      entry.activity.lease?.isLost = true
+      guard entry.storedGeneration != nil else { continue }
       entry.storedGeneration = nil
       unsaved.insert(entry.hash)
     }
@@ -151,12 +155,17 @@ extension SessionAuthority {
   /// not answer.
   @discardableResult
   func reconcile() async -> Bool {
-    if isReconciling {
+    if let running = reconciling {
       mustReconcileAgain = true
-      return true
+      return await running.value
     }
-    isReconciling = true
-    defer { isReconciling = false }
+    let task = Task { await self.compareAll() }
+    reconciling = task
+    return await task.value
+  }
+
+  private func compareAll() async -> Bool {
+    defer { reconciling = nil }
     repeat {
       mustReconcileAgain = false
       isDeaf = false
@@ -179,7 +188,11 @@ extension SessionAuthority {
           guard let entry = entries[hash], let mine = entry.storedGeneration else { continue }
           guard let stored = known[hash] else {
             // A new one in its place is found by its alias.
-            await vanish(entry)
+            do throws(StoreError) { try await vanish(entry) } catch {
+              report(error)
+              isDeaf = true
+              return false
+            }
             continue
           }
           if stored != mine { await reload(hash, .max) }

@@ -106,7 +106,7 @@ extension SessionAuthority {
     if clock() - store.lastContact >= Self.contactInterval {
       do throws(StoreError) { try await store.ping() } catch { report(error) }
     }
-    if isDeaf, !store.isDown { await reconcile() }
+    if isDeaf || isCutOff, !store.isDown { await reconcile() }
     checkGrace()
   }
 

@@ -62,7 +62,10 @@ extension SessionAuthority {
     }
     for hash in hashes {
       switch await find(hash) {
-      case .entry(let entry): await inLine(entry) { await self.take(back: revocation, from: entry) }.value
+      case .entry(let entry):
+        await inLine(entry) { await self.take(back: revocation, from: entry) }.value
+        // Saved on top of what another process stores meanwhile, it would not be taken back.
+        if store.isShared, unsaved.contains(hash) { isComplete = false }
       case .unknown: break
       case .unavailable: isComplete = false
       }

@@ -112,15 +112,19 @@ extension SessionAuthority {
     var next = before
     change(&next)
     next.generation += 1
-    do {
-      try await save(&next, of: entry, change)
-      unsaved.remove(entry.hash)
-      spent[entry.hash] = nil
-      unsavedAliases[entry.hash] = nil
-    } catch .conflict(current: nil) {
-      await vanish(entry)
-    } catch {
-      report(error)
+    var failure: StoreError?
+    do throws(StoreError) {
+      do throws(StoreError) {
+        try await save(&next, of: entry, change)
+        unsaved.remove(entry.hash)
+        spent[entry.hash] = nil
+        unsavedAliases[entry.hash] = nil
+      } catch .conflict(current: nil) {
+        try await vanish(entry)
+      }
+    } catch { failure = error }
+    if let failure {
+      report(failure)
       if entry.isAlive {
         if entry.session.generation > before.generation {
           next = entry.session
@@ -249,8 +253,8 @@ extension SessionAuthority {
       // Whoever stands in its line saves it.
       if entry.isBusy { continue }
       _ = await inLine(entry) { await self.commit(entry) { _ in } }.value
-      // The store still fails: the rest would too.
-      if unsaved.contains(hash) { return }
+      // The store still fails: the rest would too. A shared one may fail for this one alone.
+      if unsaved.contains(hash), !store.isShared || store.isDown { return }
     }
   }
 

@@ -60,7 +60,10 @@ public actor SessionAuthority {
   /// Sessions in memory that are older than what the store is said to have.
   var reloads: [TicketHash: UInt64] = [:]
   var isReloading = false
-  var isReconciling = false
+  /// The comparison of all sessions that is under way.
+  var reconciling: Task<Bool, Never>?
+  /// From when notices began to be lost until they are heard again.
+  var isCutOff = false
   var mustReconcileAgain = false
   /// Whether sessions had to make room in memory: loops may have some that are not here.
   var hasLetGo = false
