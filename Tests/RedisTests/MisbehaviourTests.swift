@@ -79,6 +79,8 @@ import Testing
     let server = ScriptedRedis { $0[0] == "SLOW" ? "$100\r\nabc" : "+OK\r\n" }
     try await Rig.with(settings(server)) { (rig: Rig) async throws in
       async let failure = rig.failure("SLOW")
+      // Said before it was asked, it would be another fault.
+      try await rig.until { server.count("SLOW") == 1 }
       for _ in 0..<20 {
         try await rig.loop.sleep(for: .milliseconds(20))
         server.say("x")

@@ -82,7 +82,8 @@ private struct Watched {
     let watched = try await Watched()
     try await Rig.with(watched.settings()) { (rig: Rig) async throws in
       #expect(try await rig.send("SET", "a", "b") == .text("OK"))
-      try watched.sentinels[0].command("SENTINEL", "FAILOVER", "front")
+      // A sentinel that has not heard of the replica for a while refuses.
+      try await watched.sentinels[0].wait(for: ["SENTINEL", "FAILOVER", "front"]) { $0.hasPrefix("OK") }
       try await watched.replica.wait(for: ["ROLE"]) { $0.hasPrefix("master") }
       // Until it is told, the old one accepts what the new one will never hear of: that is how Redis replicates.
       try await rig.within(.seconds(10)) {

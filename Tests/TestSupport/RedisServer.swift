@@ -128,9 +128,9 @@ public final class RedisServer {
     return text.last == "\n" ? String(text.dropLast()) : text
   }
 
-  /// Waits until a command prints what `holds` wants. - Throws: it does not within ten seconds.
+  /// Waits until a command prints what `holds` wants. - Throws: it does not within thirty seconds.
   public func wait(for words: [String], _ holds: (String) -> Bool) async throws {
-    let deadline = Date().addingTimeInterval(10)
+    let deadline = Date().addingTimeInterval(30)
     var last = ""
     while Date() < deadline {
       last = (try? command(words)) ?? last
