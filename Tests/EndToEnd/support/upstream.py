@@ -111,8 +111,9 @@ class SessionStreams:
         upstream.on_method("GET", self.serve)
 
     async def serve(self, request: Request, wire: Wire) -> None:
-        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        # Before the head: whoever has read that may send at once.
         self.wires[request.header("mcp-session-id")].append(wire)
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         await wire.client_left()
 
     def send(self, session: str, message: dict) -> None:
